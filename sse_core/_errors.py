@@ -1,0 +1,84 @@
+"""Every exception that this package raises for what a peer did.
+
+SSEError
+├── ProtocolError          the peer broke HTTP/1.1
+├── EventTooLarge          an event passed ``max_event_size``
+├── ResponseError          a response that is not an event stream
+└── TransportError         connect, TLS, read or write failed, or the body was cut short
+    └── TimeoutException   a time limit passed; also a built-in ``TimeoutError``
+        ├── ConnectTimeout     name look-up, TCP and TLS together
+        └── ReadTimeout        no byte arrived
+
+What the caller did wrong is a TypeError, ValueError or RuntimeError.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._http import Response
+
+__all__ = [
+    "ConnectTimeout",
+    "EventTooLarge",
+    "ProtocolError",
+    "ReadTimeout",
+    "ResponseError",
+    "SSEError",
+    "TimeoutException",
+    "TransportError",
+]
+
+
+class SSEError(Exception):
+    """The root of all exceptions of this toolkit."""
+
+
+class ProtocolError(SSEError):
+    """The peer broke HTTP/1.1, or passed one of the limits that guard its reading."""
+
+
+class EventTooLarge(SSEError):
+    """An event passed ``max_event_size``. No piece of it is ever delivered."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"an event is larger than max_event_size, {limit} bytes")
+        self.limit = limit
+        """The limit in force, in bytes."""
+
+    def __reduce__(self) -> tuple[type[EventTooLarge], tuple[int]]:
+        return type(self), (self.limit,)
+
+
+class ResponseError(SSEError):
+    """The server answered with something that is not an event stream."""
+
+    def __init__(self, response: Response, body: bytes) -> None:
+        coding = response.headers.get("content-encoding", "").strip()
+        got = f"{response.status} {response.content_type or 'without a content type'}"
+        if coding.lower() not in ("", "identity"):
+            got += f", coded as {coding[:80]!r}"
+        super().__init__(f"expected an event stream, got {got}")
+        self.response = response
+        """Status and headers of the answer."""
+        self.body = body
+        """The first bytes of its body, at most 64 KiB, as they came."""
+
+    def __reduce__(self) -> tuple[type[ResponseError], tuple[Response, bytes]]:
+        return type(self), (self.response, self.body)
+
+
+class TransportError(SSEError):
+    """Connecting, TLS, reading or writing failed, or a body was cut short."""
+
+
+class TimeoutException(TransportError, TimeoutError):
+    """A time limit passed. The base of the exceptions for each limit."""
+
+
+class ConnectTimeout(TimeoutException):
+    """No connection within the limit: name look-up, TCP and TLS together."""
+
+
+class ReadTimeout(TimeoutException):
+    """No byte came within the limit."""
