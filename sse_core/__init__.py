@@ -10,6 +10,7 @@ from ._encoder import encode, encode_comment, encode_retry
 from ._errors import (
     ConnectTimeout,
     EventTooLarge,
+    HeadTimeout,
     ProtocolError,
     ReadTimeout,
     ResponseError,
@@ -35,6 +36,7 @@ __all__ = [
     "EventStream",
     "EventStreamParser",
     "EventTooLarge",
+    "HeadTimeout",
     "Headers",
     "ProtocolError",
     "ReadTimeout",

@@ -8,6 +8,7 @@ SSEError
     └── TimeoutException   a time limit passed; also a built-in ``TimeoutError``
         ├── ConnectTimeout     name look-up, TCP and TLS together
         └── ReadTimeout        no byte arrived
+            └── HeadTimeout        no complete response head
 
 What the caller did wrong is a TypeError, ValueError or RuntimeError.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConnectTimeout",
     "EventTooLarge",
+    "HeadTimeout",
     "ProtocolError",
     "ReadTimeout",
     "ResponseError",
@@ -82,3 +84,7 @@ class ConnectTimeout(TimeoutException):
 
 class ReadTimeout(TimeoutException):
     """No byte came within the limit."""
+
+
+class HeadTimeout(ReadTimeout):
+    """The response head was not complete within the limit."""

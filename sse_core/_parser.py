@@ -19,10 +19,10 @@ from ._events import Comment, ServerSentEvent
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-    from typing import Generic, Literal, TypeAlias, TypeVar, overload
+    from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
     Bytes: TypeAlias = bytes | bytearray | memoryview
-    Item = TypeVar("Item", ServerSentEvent, ServerSentEvent | Comment)
+    Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
     class _ParserOf(Generic[Item]):
         """Tells type checkers what the lists hold."""
@@ -114,6 +114,11 @@ class EventStreamParser(_ParserOf["Item"]):
             comments: bool,
         ) -> None: ...
 
+        @overload
+        def __init__(
+            self, last_event_id: str, max_event_size: int | None, comments: bool
+        ) -> None: ...
+
     def __init__(
         self,
         last_event_id: str = "",
@@ -187,7 +192,7 @@ class EventStreamParser(_ParserOf["Item"]):
             data = b"".join(self._fragments)
             self._fragments.clear()
 
-        items: list[Item] = []
+        items: list[Any] = []
         if data.startswith(b"data: ") and not self._size:
             # The fast path. Language models send blocks of one data line. Where all up to
             # the last blank line is such blocks, splitting at what stands between two
@@ -231,7 +236,7 @@ class EventStreamParser(_ParserOf["Item"]):
         self._data.clear()
         return event
 
-    def _receive_lines(self, data: bytes, items: list[Item]) -> None:
+    def _receive_lines(self, data: bytes, items: list[Any]) -> None:
         """The general path: all complete lines of ``data``; the rest is held."""
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._held, self._skipping, self._look_at = 0, False, min(self._limit, _SHORT_LINE)
@@ -352,7 +357,7 @@ class EventStreamParser(_ParserOf["Item"]):
         if self._held - prefix > room:
             self._fail([])
 
-    def _fail(self, items: list[Item]) -> None:
+    def _fail(self, items: list[Any]) -> None:
         """Note that an event was too large; raise unless ``items`` go first."""
         self._failure = EventTooLarge(self._limit)
         self._data.clear()

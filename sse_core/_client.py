@@ -1,0 +1,250 @@
+"""The client over anyio, for asyncio and trio: opens, sends, reads, closes.
+
+What any of it means is decided in ``_connection``. ``sync`` has the same names and the
+same order of lines, blocking.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+
+import anyio
+import anyio.abc
+
+from ._connection import Connection, StreamOptions, open_connection
+from ._errors import (
+    ConnectTimeout,
+    HeadTimeout,
+    ReadTimeout,
+    SSEError,
+    TimeoutException,
+    TransportError,
+)
+from ._events import Comment, ServerSentEvent
+from ._http import DEFAULT_TIMEOUT, URL, HeadersInput, Request, Response, Timeout
+from ._parser import DEFAULT_MAX_EVENT_SIZE
+
+__all__ = ["EventStream", "stream"]
+
+# Keeps every limit independent of how the bytes were cut, and is what one read of a
+# busy socket brings at most.
+READ_SIZE = 64 * 1024
+
+Item = TypeVar("Item", bound=ServerSentEvent | Comment)
+
+
+class EventStream(Generic[Item]):
+    """The event stream that answers one request; what ``stream`` returns.
+
+    An asynchronous context manager and an iterator over the events. Entering connects,
+    sends the request and reads the response head; leaving closes the socket. The
+    iteration ends when the server ends the stream; a stream that is cut short raises
+    TransportError after its last complete event. An ``anext()`` can be cancelled and
+    called again: events that have been read wait here.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Item],
+        *,
+        timeout: Timeout,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._ssl_context = ssl_context
+        self._items: deque[Item] = deque()
+        self._transport: anyio.abc.ByteStream | None = None
+        self._receiving = False
+
+    @property
+    def response(self) -> Response:
+        """Status and headers of the response; there from the beginning of the block."""
+        if self._connection.response is None:
+            raise RuntimeError("no response yet: enter the stream with `async with` first")
+        return self._connection.response
+
+    @property
+    def last_event_id(self) -> str:
+        """The last event ID string, as of the bytes that have been read."""
+        return self._connection.parser.last_event_id
+
+    @property
+    def reconnection_time(self) -> int | None:
+        """The latest valid ``retry`` in milliseconds, or None."""
+        return self._connection.parser.reconnection_time
+
+    async def __aenter__(self) -> Self:
+        if self._connection.ended or self._transport is not None:
+            raise RuntimeError("an event stream is entered once; ask for a new one")
+        try:
+            with _limit(self._timeout.connect, ConnectTimeout, "connection"):
+                self._transport = await _connect(self._connection.request.url, self._ssl_context)
+            with _limit(self._timeout.head, HeadTimeout, "response head"):
+                with _transport_errors("sending the request"):
+                    await self._transport.send(self._connection.data_to_send())
+                while not self._connection.answered:
+                    await self._receive()
+        except TransportError as exc:
+            await self.aclose()
+            raise self._connection.transport_failed(exc) from exc
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        if self._receiving:
+            raise RuntimeError("another task is waiting for the next event of this stream")
+        self._receiving = True
+        try:
+            while not self._items:
+                if self._transport is None:
+                    raise StopAsyncIteration
+                if self._connection.ended:
+                    await self.aclose()
+                else:
+                    with _limit(self._timeout.idle, ReadTimeout, "byte"):
+                        await self._receive()
+            return self._items.popleft()
+        except SSEError:
+            await self.aclose()
+            raise
+        finally:
+            self._receiving = False
+
+    async def aclose(self) -> None:
+        """Close the socket and end the iteration. Does not wait for the peer."""
+        transport, self._transport = self._transport, None
+        self._connection.ended = True
+        self._items.clear()
+        if transport is not None:
+            await anyio.aclose_forcefully(transport)
+
+    async def _receive(self) -> None:
+        data = b""
+        if not self._connection.failed:
+            assert self._transport is not None
+            try:
+                with _transport_errors("reading the response"):
+                    data = await self._transport.receive(READ_SIZE)
+            except anyio.EndOfStream:
+                pass
+            except anyio.ClosedResourceError:
+                return  # by aclose() in another task, which has ended the iteration
+        self._items.extend(self._connection.receive_data(data))
+
+
+@overload
+def stream(
+    url: str | Request, *, comments: Literal[False] = False, **options: Unpack[StreamOptions]
+) -> EventStream[ServerSentEvent]: ...
+
+
+@overload
+def stream(
+    url: str | Request, *, comments: bool, **options: Unpack[StreamOptions]
+) -> EventStream[ServerSentEvent | Comment]: ...
+
+
+def stream(
+    url: str | Request,
+    *,
+    method: str | None = None,
+    headers: HeadersInput | None = None,
+    content: bytes | str | None = None,
+    json: Any = None,
+    last_event_id: str = "",
+    timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+    ssl_context: ssl.SSLContext | None = None,
+    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
+    comments: bool = False,
+) -> EventStream[Any]:
+    """Ask for one event stream: one request, one response, no reconnecting.
+
+        async with sse_core.stream("https://example.org/events") as events:
+            async for event in events:
+                print(event.data)
+
+    Entering the block raises ResponseError, with status, headers and body, for anything
+    that is not status 200 with ``text/event-stream``; 204 is a stream without events.
+
+    Args:
+        url: what to ask for, or a ``Request`` that says it all.
+        method: by default POST with a body, GET without.
+        headers: further header fields.
+        content: a body of bytes or text.
+        json: a body to be sent as JSON.
+        last_event_id: sent as ``Last-Event-ID``, and in force until the stream sets another.
+        timeout: a ``Timeout``, or seconds for each of its limits, or None.
+        ssl_context: in place of one with the system's trust store.
+        max_event_size: bytes of one event, None for no limit; see ``EventStreamParser``.
+        comments: yield ``Comment`` items too.
+
+    Raises:
+        ValueError: the request cannot be sent as given, or the last event ID holds CR, LF
+            or NUL.
+    """
+    connection = open_connection(
+        url,
+        method=method,
+        headers=headers,
+        content=content,
+        json=json,
+        last_event_id=last_event_id,
+        max_event_size=max_event_size,
+        comments=comments,
+    )
+    return EventStream(connection, timeout=Timeout.of(timeout), ssl_context=ssl_context)
+
+
+async def _connect(url: URL, ssl_context: ssl.SSLContext | None) -> anyio.abc.ByteStream:
+    with _transport_errors(f"connecting to {url.authority}"):
+        if url.scheme == "http":
+            return await anyio.connect_tcp(url.host, url.port)
+        return await anyio.connect_tcp(
+            url.host,
+            url.port,
+            ssl_context=ssl_context or ssl.create_default_context(),
+            tls_hostname=url.host,
+        )
+
+
+@contextmanager
+def _limit(
+    seconds: float | None, exception: type[TimeoutException], awaited: str
+) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TransportError:
+        raise
+    except TimeoutError as exc:
+        raise exception(f"no {awaited} within {seconds} seconds") from exc
+
+
+@contextmanager
+def _transport_errors(action: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, anyio.BrokenResourceError) as exc:
+        raise TransportError(f"{action} failed: {exc.__cause__ or exc}") from exc

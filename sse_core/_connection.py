@@ -1,0 +1,302 @@
+"""One HTTP/1.1 exchange whose answer is an event stream: bytes in, events out.
+
+    connection = Connection(request)
+    send(connection.data_to_send())
+    while not connection.ended:
+        for event in connection.receive_data(read()):    # b"" is the end of file
+            ...
+
+h11 reads the head and the framing; what the response means is decided here. Nothing
+here reads, sends or waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
+
+import h11
+
+from ._errors import ProtocolError, ResponseError, SSEError, TransportError
+from ._events import Comment, ServerSentEvent
+from ._http import (
+    EVENT_STREAM,
+    Headers,
+    HeadersInput,
+    Request,
+    Response,
+    Timeout,
+    last_event_id_field,
+)
+from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Connection"]
+
+MAX_HEAD_SIZE = 64 * 1024
+"""Bytes of one response head; nginx and Node allow 8 to 32 KiB, browsers up to 256."""
+
+MAX_HEAD_FIELDS = 128
+MAX_INFORMATIONAL = 8
+"""1xx responses before the final one. A server needs two: 100 and 103."""
+
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes kept of a body that is no event stream."""
+
+MAX_CHUNK_OVERHEAD = 16 * 1024
+"""Bytes of chunk extensions and trailers in one body (compare CVE-2023-39326)."""
+
+# The most that a plain chunk's framing takes: 16 digits and two line ends.
+_CHUNK_FRAMING = 20
+
+# h11 checks its own limit only when no event came out, so that it depends on the cut:
+# a head of 10 MB in one piece passes. It is fed pieces of this size, and its limit
+# stands behind ours, which count bytes.
+_PIECE = 64 * 1024
+
+Item = TypeVar("Item", bound=ServerSentEvent | Comment)
+
+
+class StreamOptions(TypedDict, total=False):
+    """The keyword arguments of both shells' ``stream``, for type checkers."""
+
+    method: str | None
+    headers: HeadersInput | None
+    content: bytes | str | None
+    json: Any
+    last_event_id: str
+    timeout: Timeout | float | None
+    ssl_context: ssl.SSLContext | None
+    max_event_size: int | None
+
+
+class Connection(Generic[Item]):
+    """A sans-IO client for one request and the event stream that answers it.
+
+    The arguments after ``request`` are those of ``EventStreamParser``; the last event
+    ID also goes out as ``Last-Event-ID``.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        last_event_id: str = "",
+        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
+        comments: bool = False,
+    ) -> None:
+        self.request = request
+        self.response: Response | None = None
+        """Status and headers, as soon as they have been read."""
+        self.ended = False
+        """Whether the exchange is over: no more bytes are wanted."""
+        self.end: Literal["complete", "closed"] | None = None
+        """How a stream ended: by its framing, or by the peer's close where that is legal."""
+        self.parser: EventStreamParser[Item] = EventStreamParser(
+            last_event_id, max_event_size, comments
+        )
+        self._failure: SSEError | None = None
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _PIECE)
+        self._received = 0
+        self._informational = 0
+        # Where the head being read, or the framing of the body, began; what of the body
+        # was data.
+        self._start = 0
+        self._body_size = 0
+        self._chunks = 0
+        self._error_body: bytearray | None = None
+
+    def data_to_send(self) -> bytes:
+        """Return the request as bytes: all of it on the first call, nothing later."""
+        if self._h11.our_state is not h11.IDLE:
+            return b""
+        request = self.request
+        headers = list(request.headers)
+        if field := last_event_id_field(self.parser.last_event_id):
+            headers.append(field)
+        parts = [
+            self._h11.send(
+                h11.Request(method=request.method, target=request.url.target, headers=headers)
+            ),
+            self._h11.send(h11.Data(data=request.body)) if request.body else b"",
+            self._h11.send(h11.EndOfMessage()),
+        ]
+        return b"".join(part or b"" for part in parts)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the response is known for what it is: an event stream, or an error."""
+        return self.ended or (self.response is not None and self._error_body is None)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the next ``receive_data`` will raise, so that it needs no bytes."""
+        return self._failure is not None
+
+    def receive_data(self, data: bytes) -> list[Item]:
+        """Take bytes from the peer, ``b""`` at its end of file; return the events they complete.
+
+        What goes wrong behind complete events is raised by the next call: first come
+        the events. After the end, nothing is looked at.
+
+        Raises:
+            ResponseError: the response is not an event stream. Raised when its body, or
+                the first 64 KiB of it, has come.
+            TransportError: the peer closed inside the head or the body.
+            ProtocolError: not HTTP/1.1, or beyond the limits for heads and framing.
+            EventTooLarge: from the parser.
+        """
+        items: list[Item] = []
+        try:
+            if self._failure:
+                raise self._failure
+            for start in range(0, len(data) or 1, _PIECE):
+                if not self.ended:
+                    self._receive_piece(data[start : start + _PIECE], items)
+        except SSEError as exc:
+            self._failure = exc
+            self.ended = not items
+            if not items:
+                raise
+        return items
+
+    def transport_failed(self, error: TransportError) -> SSEError:
+        """Return what to raise when reading failed with ``error``.
+
+        A response that is not an event stream stays the news, with what came of its body.
+        """
+        self.ended = True
+        if self._error_body is not None and self.response is not None:
+            return ResponseError(self.response, bytes(self._error_body))
+        return error
+
+    def _receive_piece(self, piece: bytes, items: list[Item]) -> None:
+        try:
+            self._h11.receive_data(piece)
+            self._received += len(piece)
+            while not self.ended:
+                event = self._h11.next_event()
+                if isinstance(event, h11.Data):
+                    self._receive_body(event, items)
+                elif isinstance(event, h11.Response | h11.InformationalResponse):
+                    self._receive_head(event)
+                elif isinstance(event, h11.EndOfMessage):
+                    self._receive_end(closed=not piece)
+                else:
+                    break
+        except h11.RemoteProtocolError as exc:
+            if not piece:
+                raise self.transport_failed(self._cut_short()) from exc
+            raise ProtocolError(f"the peer broke HTTP/1.1: {str(exc)[:200]}") from exc
+        if not piece and not self.ended:
+            raise self.transport_failed(self._cut_short())
+        if not self.ended:
+            self._check_waiting()
+
+    def _cut_short(self) -> TransportError:
+        where = "response head" if self.response is None else "body"
+        return TransportError(f"the peer closed the connection before the end of the {where}")
+
+    def _receive_head(self, head: h11.Response | h11.InformationalResponse) -> None:
+        end = self._received - self._waiting()
+        if end - self._start > MAX_HEAD_SIZE:
+            raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
+        if len(head.headers) > MAX_HEAD_FIELDS:
+            raise ProtocolError(f"a response head of more than {MAX_HEAD_FIELDS} fields")
+        self._start = end
+        if isinstance(head, h11.InformationalResponse):
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                raise ProtocolError(f"more than {MAX_INFORMATIONAL} informational responses")
+            return
+        self.response = response = Response(
+            head.status_code,
+            Headers(head.headers),
+            head.http_version.decode("ascii"),
+            head.reason.decode("latin-1"),
+        )
+        # 204 tells a client to stop: a stream without events, whatever its headers say.
+        if response.status != 204 and not _is_event_stream(response):
+            self._error_body = bytearray()
+
+    def _receive_body(self, event: h11.Data, items: list[Item]) -> None:
+        data = bytes(event.data)
+        if event.chunk_start:
+            self._chunks += 1
+            self._check_overhead(self._received - self._waiting() - len(data))
+        self._body_size += len(data)
+        if self._error_body is None:
+            items += self.parser.receive_data(data)
+            return
+        self._error_body += data
+        if len(self._error_body) >= MAX_ERROR_BODY:
+            del self._error_body[MAX_ERROR_BODY:]
+            self._raise_response_error()
+
+    def _receive_end(self, *, closed: bool) -> None:
+        if self._error_body is not None:
+            self._raise_response_error()
+        if not closed:
+            self._check_overhead(self._received - self._waiting())
+        self.ended = True
+        self.end = "closed" if closed else "complete"
+        self.parser.receive_eof()
+
+    def _raise_response_error(self) -> None:
+        assert self.response is not None
+        assert self._error_body is not None
+        raise ResponseError(self.response, bytes(self._error_body))
+
+    def _waiting(self) -> int:
+        """Return how many of the bytes received h11 has not handed out."""
+        return len(self._h11.trailing_data[0])
+
+    def _check_waiting(self) -> None:
+        # What h11 holds back here is the beginning of a head, or of a body's framing.
+        if self.response is None:
+            if self._received - self._start > MAX_HEAD_SIZE:
+                raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
+        else:
+            self._check_overhead(self._received)
+
+    def _check_overhead(self, position: int) -> None:
+        overhead = position - self._start - self._body_size - self._chunks * _CHUNK_FRAMING
+        if overhead > MAX_CHUNK_OVERHEAD:
+            raise ProtocolError(
+                f"chunk extensions and trailers of more than {MAX_CHUNK_OVERHEAD} bytes"
+            )
+
+
+def open_connection(
+    url: str | Request,
+    *,
+    method: str | None,
+    headers: HeadersInput | None,
+    content: bytes | str | None,
+    json: Any,
+    last_event_id: str,
+    max_event_size: int | None,
+    comments: bool,
+) -> Connection[Any]:
+    """Return the connection for the arguments that both shells' ``stream`` take."""
+    if isinstance(url, Request):
+        if any(argument is not None for argument in (method, headers, content, json)):
+            raise ValueError("a Request says method, headers and body itself")
+        request = url
+    else:
+        request = Request(url, method, headers=headers, content=content, json=json)
+    if not {"\r", "\n", "\0"}.isdisjoint(last_event_id):
+        raise ValueError("a last event ID holds no CR, LF or NUL")
+    return Connection(
+        request, last_event_id=last_event_id, max_event_size=max_event_size, comments=comments
+    )
+
+
+def _is_event_stream(response: Response) -> bool:
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    return (
+        response.status == 200
+        and response.content_type == EVENT_STREAM
+        and coding in ("", "identity")
+    )
