@@ -1,0 +1,254 @@
+"""JSON objects -> the chunks of a chat completion, as values.
+
+Nothing is validated beyond what reading needs, because compatible servers differ: a
+field of the wrong shape is as good as absent, and a key that is not known survives in
+``extra``. Rules are cited by their numbers in docs/openai.md.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "ChatCompletionChunk",
+    "Choice",
+    "CustomDelta",
+    "Delta",
+    "FunctionDelta",
+    "JSONObject",
+    "ToolCallDelta",
+]
+
+
+class JSONObject(dict[str, Any]):
+    """A JSON object as it was sent, whose keys can be read as attributes too.
+
+    For the parts that only get handed on: usage, log probabilities, audio, moderation.
+    A key that was not sent is None as an attribute.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what copy and pickle ask for is no key
+            raise AttributeError(name)
+        return self.get(name)
+
+
+@dataclass(slots=True)
+class FunctionDelta:
+    """What one chunk adds to a function call."""
+
+    name: str | None = None
+    """The whole name; None when this chunk carries none."""
+    arguments: str | None = None
+    """Text to append."""
+
+
+@dataclass(slots=True)
+class CustomDelta:
+    """What one chunk adds to the call of a custom tool."""
+
+    name: str | None = None
+    input: str | None = None
+    """Text to append."""
+
+
+@dataclass(slots=True)
+class ToolCallDelta:
+    """What one chunk adds to one tool call."""
+
+    index: int | None = None
+    """Which call, where the server numbers them."""
+    id: str | None = None
+    type: str | None = None
+    function: FunctionDelta | None = None
+    custom: CustomDelta | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Keys that are not in OpenAI's reference, as sent."""
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one chunk adds to one choice; None for what it does not carry."""
+
+    role: str | None = None
+    content: str | None = None
+    """Text to append."""
+    reasoning: str | None = None
+    """Text to append: ``reasoning_content`` or ``reasoning``, or thinking parts of content."""
+    refusal: str | None = None
+    """Text to append."""
+    tool_calls: list[ToolCallDelta] = field(default_factory=list)
+    function_call: FunctionDelta | None = None
+    """The predecessor of ``tool_calls``, which OpenAI calls deprecated."""
+    audio: JSONObject | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Keys that are not in OpenAI's reference, as sent."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """One choice's part of a chunk."""
+
+    index: int
+    delta: Delta
+    finish_reason: str | None = None
+    """``stop``, ``length``, ``tool_calls``, ``content_filter``, or what else a server says."""
+    logprobs: JSONObject | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Keys that are not in OpenAI's reference, as sent."""
+
+
+@dataclass(slots=True)
+class ChatCompletionChunk:
+    """One event of a streamed chat completion."""
+
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    """Unix seconds."""
+    model: str | None = None
+    choices: list[Choice] = field(default_factory=list)
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    usage: JSONObject | None = None
+    """Tokens counted so far: usually on one chunk, the last, whose ``choices`` are empty."""
+    moderation: JSONObject | None = None
+    obfuscation: str | None = None
+    """Padding against an observer who counts bytes."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Keys that are not in OpenAI's reference, as sent."""
+
+    @property
+    def content(self) -> str | None:
+        """``choices[0].delta.content``; None when there is none."""
+        return self.choices[0].delta.content if self.choices else None
+
+    @property
+    def reasoning(self) -> str | None:
+        """``choices[0].delta.reasoning``; None when there is none."""
+        return self.choices[0].delta.reasoning if self.choices else None
+
+    @property
+    def tool_calls(self) -> list[ToolCallDelta]:
+        """``choices[0].delta.tool_calls``."""
+        return self.choices[0].delta.tool_calls if self.choices else []
+
+    @property
+    def finish_reason(self) -> str | None:
+        """``choices[0].finish_reason``; None when there is none."""
+        return self.choices[0].finish_reason if self.choices else None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ChatCompletionChunk:
+        """Return the chunk that a decoded JSON object stands for."""
+        rest = dict(value)
+        choices = rest.pop("choices", None)
+        return cls(
+            rest.pop("id", None),
+            rest.pop("object", None),
+            rest.pop("created", None),
+            rest.pop("model", None),
+            # O10: null or missing is empty; without an index, the position counts.
+            [
+                _choice(choice, position)
+                for position, choice in enumerate(choices if isinstance(choices, list) else ())
+                if isinstance(choice, dict)
+            ],
+            rest.pop("service_tier", None),
+            rest.pop("system_fingerprint", None),
+            _json_object(rest.pop("usage", None)),
+            _json_object(rest.pop("moderation", None)),
+            rest.pop("obfuscation", None),
+            rest,
+        )
+
+
+def _choice(value: dict[str, Any], position: int) -> Choice:
+    rest = dict(value)
+    index = rest.pop("index", None)
+    message = rest.pop("delta", None)
+    if message is None:
+        # O10: a whole completion as one event has a message in the delta's place.
+        message = rest.pop("message", None)
+    return Choice(
+        index if type(index) is int else position,
+        _delta(message) if isinstance(message, dict) else Delta(),
+        _text(rest.pop("finish_reason", None)),
+        _json_object(rest.pop("logprobs", None)),
+        rest,
+    )
+
+
+def _delta(value: dict[str, Any]) -> Delta:
+    rest = dict(value)
+    content = rest.pop("content", None)
+    # O14: `reasoning_content` when a non-empty string, else `reasoning`; never both.
+    reasoning = _text(rest.pop("reasoning_content", None))
+    reasoning = reasoning or _text(rest.pop("reasoning", reasoning))
+    if isinstance(content, list):
+        content, thinking = _content_parts(content)
+        reasoning = reasoning or thinking
+    tool_calls = rest.pop("tool_calls", None)
+    return Delta(
+        _text(rest.pop("role", None)),
+        _text(content),
+        reasoning,
+        _text(rest.pop("refusal", None)),
+        [
+            _tool_call(call)
+            for call in (tool_calls if isinstance(tool_calls, list) else ())
+            if isinstance(call, dict)
+        ],
+        _function(rest.pop("function_call", None)),
+        _json_object(rest.pop("audio", None)),
+        rest,
+    )
+
+
+def _content_parts(parts: list[Any]) -> tuple[str | None, str | None]:
+    """O13: of a list, ``text`` parts are content and ``thinking`` parts reasoning."""
+    found: dict[str, list[str]] = {"text": [], "thinking": []}
+    for part in parts:
+        if isinstance(part, dict) and (kind := part.get("type")) in ("text", "thinking"):
+            value = part.get(kind)
+            if isinstance(value, list):  # Mistral nests text parts in a thinking part
+                value = _content_parts(value)[0]
+            if isinstance(value, str):
+                found[kind].append(value)
+    return tuple("".join(texts) if texts else None for texts in found.values())  # type: ignore[return-value]  # two keys, two values
+
+
+def _tool_call(value: dict[str, Any]) -> ToolCallDelta:
+    rest = dict(value)
+    index = rest.pop("index", None)
+    custom = rest.pop("custom", None)
+    return ToolCallDelta(
+        index if type(index) is int else None,
+        _text(rest.pop("id", None)),
+        _text(rest.pop("type", None)),
+        _function(rest.pop("function", None)),
+        CustomDelta(_text(custom.get("name")), _text(custom.get("input")))
+        if isinstance(custom, dict)
+        else None,
+        rest,
+    )
+
+
+def _function(value: Any) -> FunctionDelta | None:
+    if not isinstance(value, dict):
+        return None
+    arguments = value.get("arguments")
+    if isinstance(arguments, dict):
+        # O20: some servers send the object itself.
+        arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    return FunctionDelta(_text(value.get("name")), _text(arguments))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _json_object(value: Any) -> JSONObject | None:
+    return JSONObject(value) if isinstance(value, dict) else None

@@ -1,0 +1,167 @@
+"""The client over anyio, for asyncio and trio. ``sync`` has the same names, blocking."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from sse_core import EventStream, Request, Response, ServerSentEvent, SSEError, Timeout, stream
+
+from ._chat import ChatStream
+from ._chunks import ChatCompletionChunk
+from ._completion import ChatCompletion
+from ._errors import APIError, explained
+from ._request import DEFAULT_TIMEOUT, chat_request
+from ._retry import retry_delay
+
+__all__ = ["ChatEventStream", "stream_chat"]
+
+
+class ChatEventStream:
+    """One streamed chat completion; what ``stream_chat`` returns.
+
+    An asynchronous context manager and an iterator over its chunks. The iteration ends
+    after ``[DONE]``, or where the stream ends with every choice finished; any other end
+    raises. ``anext()`` can be cancelled and called again.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        max_retries: int,
+        timeout: Timeout | float | None,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._request = request
+        self._max_retries = max_retries
+        self._timeout = timeout
+        self._ssl_context = ssl_context
+        self._chat = ChatStream()
+        self._events: EventStream[ServerSentEvent] | None = None
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """Everything so far, folded into what the endpoint would have answered at once."""
+        return self._chat.completion
+
+    @property
+    def done(self) -> bool:
+        """Whether ``[DONE]`` came."""
+        return self._chat.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole: ``[DONE]``, or a finish reason on every choice seen."""
+        return self._chat.complete
+
+    @property
+    def response(self) -> Response:
+        """Status and headers of the response, with request id and rate limits."""
+        if self._events is None:
+            raise RuntimeError("no response yet: enter the stream with `async with` first")
+        return self._events.response
+
+    @property
+    def request_id(self) -> str | None:
+        """The ``x-request-id`` of the response."""
+        return self.response.headers.get("x-request-id")
+
+    async def __aenter__(self) -> Self:
+        retries = 0
+        while True:
+            events = stream(self._request, timeout=self._timeout, ssl_context=self._ssl_context)
+            try:
+                await events.__aenter__()
+            except SSEError as exc:
+                delay = retry_delay(exc, retries)
+                if delay is None or retries == self._max_retries:
+                    raise explained(exc) from exc
+            else:
+                self._events = events
+                return self
+            retries += 1
+            await anyio.sleep(delay)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        if self._events is None:
+            raise RuntimeError("enter the stream with `async with` first")
+        try:
+            while not self._chat.done:
+                try:
+                    event = await anext(self._events)
+                except StopAsyncIteration:
+                    self._chat.receive_eof()
+                    raise
+                chunk = self._chat.receive_event(event)
+                if chunk is not None:
+                    return chunk
+        except SSEError as exc:
+            await self.aclose()
+            if isinstance(exc, APIError):
+                exc.of(self.response)
+            raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the connection and end the iteration, which stops the model's work."""
+        if self._events is not None:
+            await self._events.aclose()
+
+
+def stream_chat(
+    *,
+    model: str,
+    messages: Iterable[Mapping[str, Any]],
+    api_key: str | None = None,
+    base_url: str | None = None,
+    max_retries: int = 2,
+    timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+    ssl_context: ssl.SSLContext | None = None,
+    **request_fields: Any,
+) -> ChatEventStream:
+    """Ask for one streamed chat completion.
+
+        async with stream_chat(model="gpt-5-mini", messages=[…]) as chat:
+            async for chunk in chat:
+                print(chunk.content or "", end="")
+        print(chat.completion.usage)
+
+    Args:
+        model, messages, api_key, base_url: as in ``chat_request``.
+        max_retries: further attempts before the stream has begun; see ``retry_delay``.
+        timeout: a ``sse_core.Timeout``, or seconds for each of its limits, or None. By
+            default 10 s to connect, 600 s for the head and for each silence.
+        ssl_context: in place of one with the system's trust store.
+        request_fields: ``organization``, ``project``, ``headers``, ``stream_options``
+            and any field of the request's JSON body, as in ``chat_request``.
+
+    Raises:
+        ValueError: no endpoint is known, or a value cannot be sent.
+
+    Entering the block raises ``APIError`` with the class of its status, ``ResponseError``
+    for an answer that is no stream, ``TransportError``. Iterating raises ``APIError``,
+    ``MalformedChunk``, ``StreamTruncated``, ``TransportError``; ``.completion`` stays.
+    """
+    request = chat_request(
+        model=model, messages=messages, api_key=api_key, base_url=base_url, **request_fields
+    )
+    return ChatEventStream(
+        request, max_retries=max_retries, timeout=timeout, ssl_context=ssl_context
+    )

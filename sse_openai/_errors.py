@@ -1,0 +1,226 @@
+"""Every exception of the adapter beside those of ``sse_core``.
+
+sse_core.SSEError
+└── ChatError
+    ├── APIError             the endpoint reported an error, as a status or in the stream
+    │   └── BadRequestError 400 · AuthenticationError 401 · PermissionDeniedError 403 ·
+    │       NotFoundError 404 · ConflictError 409 · UnprocessableEntityError 422 ·
+    │       RateLimitError 429 · InternalServerError 5xx
+    ├── MalformedChunk       data that is not a chunk
+    └── StreamTruncated      the stream ended before its end
+
+A body that was cut short is sse_core's TransportError; an answer with status 200 that is
+no event stream its ResponseError.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from sse_core import ResponseError, SSEError, iter_events
+
+if TYPE_CHECKING:
+    from sse_core import Response, ServerSentEvent
+
+    from ._completion import ChatCompletion
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ChatError",
+    "ConflictError",
+    "InternalServerError",
+    "MalformedChunk",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "StreamTruncated",
+    "UnprocessableEntityError",
+]
+
+
+class ChatError(SSEError):
+    """The base of what can go wrong with an OpenAI stream above HTTP."""
+
+
+class APIError(ChatError):
+    """The endpoint reported an error: as its status, or in the middle of a stream.
+
+    ``message``, ``type``, ``code`` and ``param`` are what the endpoint sent, None where it
+    sent nothing; ``code`` stays a number where it was one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        type: str | None = None,
+        code: str | int | None = None,
+        param: str | None = None,
+        completion: ChatCompletion | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.type = type
+        self.code = code
+        self.param = param
+        self.completion = completion
+        """What had arrived before the error, or None where there was no stream."""
+        self.status: int | None = None
+        """The HTTP status; 200 for an error in a stream, None without a response."""
+        self.request_id: str | None = None
+        """The ``x-request-id`` of the response."""
+        self.retry_after: float | None = None
+        """Seconds after which the endpoint asks to try again."""
+        self.body = b""
+        """The response's body where its status was the error, at most 64 KiB."""
+
+    def of(self, response: Response) -> APIError:
+        """Note which response brought the error; return the error."""
+        self.status = response.status
+        self.request_id = response.headers.get("x-request-id")
+        self.retry_after = retry_after(response)
+        return self
+
+
+class BadRequestError(APIError):
+    """Status 400."""
+
+
+class AuthenticationError(APIError):
+    """Status 401: no key, or one that the endpoint does not know."""
+
+
+class PermissionDeniedError(APIError):
+    """Status 403."""
+
+
+class NotFoundError(APIError):
+    """Status 404: no such path, model or deployment."""
+
+
+class ConflictError(APIError):
+    """Status 409."""
+
+
+class UnprocessableEntityError(APIError):
+    """Status 422."""
+
+
+class RateLimitError(APIError):
+    """Status 429: too many requests, or no quota left."""
+
+
+class InternalServerError(APIError):
+    """Any status from 500 on."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+class MalformedChunk(ChatError):
+    """Data that is not JSON, or is JSON but no object."""
+
+    def __init__(self, event: ServerSentEvent, completion: ChatCompletion, reason: str) -> None:
+        super().__init__(f"data that is not a chunk: {reason}")
+        self.event = event
+        """The event as it came."""
+        self.completion = completion
+        """What had arrived before it."""
+
+
+class StreamTruncated(ChatError):
+    """The stream ended in good order for HTTP, but neither ``[DONE]`` nor every finish came."""
+
+    def __init__(self, completion: ChatCompletion) -> None:
+        super().__init__("the stream ended before [DONE] and before every choice had finished")
+        self.completion = completion
+        """What had arrived."""
+
+
+def error_in(value: dict[str, Any], event_type: str = "message") -> dict[str, Any] | None:
+    """Return the arguments of the APIError that a JSON object stands for, or None.
+
+    An object is an error when ``error`` is a non-empty object or string, or ``object`` or
+    ``type`` is ``"error"``, or its event is named ``error``.
+    """
+    error = value.get("error")
+    if not (isinstance(error, dict | str) and error):
+        error = None
+        if "error" not in (value.get("object"), value.get("type"), event_type):
+            return None
+    inner = error if isinstance(error, dict) else {}
+    # "error" as the type of a flat object only says what the event is.
+    own_type = None if inner or value.get("type") == "error" else value.get("type")
+    message = error if isinstance(error, str) else inner.get("message", value.get("message"))
+    return {
+        "message": message if isinstance(message, str) else "the endpoint reported an error",
+        "type": inner.get("type", own_type),
+        "code": inner.get("code", value.get("code")),
+        "param": inner.get("param", value.get("param")),
+    }
+
+
+def api_error(error: ResponseError) -> APIError | ResponseError:
+    """Return the error that a response with an error status stands for.
+
+    A response with status 200 that is no event stream is not interpreted.
+    """
+    response, body = error.response, error.body
+    if response.status == 200:
+        return error
+    if response.content_type == "text/event-stream":
+        body = next((event.data for event in iter_events([body])), "").encode()
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    arguments = error_in(value, "error") if isinstance(value, dict) else None
+    base = InternalServerError if response.status >= 500 else APIError
+    api_error = _BY_STATUS.get(response.status, base)(
+        **(arguments or {"message": f"the endpoint answered with status {response.status}"})
+    )
+    api_error.body = error.body
+    return api_error.of(response)
+
+
+def explained(error: SSEError) -> SSEError:
+    """Return what to raise for an error of the exchange: an APIError where there is one."""
+    return api_error(error) if isinstance(error, ResponseError) else error
+
+
+def retry_after(response: Response) -> float | None:
+    """Return the seconds that ``retry-after-ms`` or ``retry-after`` ask for, or None.
+
+    A date in the past is zero; what is neither a number nor a date is ignored.
+    """
+    milliseconds = _number(response.headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = response.headers.get("retry-after", "")
+    seconds = _number(value)
+    if seconds is None and value:
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        now = datetime.now(UTC)
+        seconds = max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+    return seconds
+
+
+def _number(value: str) -> float | None:
+    digits = value.strip().replace(".", "", 1)
+    return float(value) if digits.isascii() and digits.isdigit() else None

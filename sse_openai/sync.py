@@ -1,0 +1,155 @@
+"""The client over blocking sockets: the names of ``sse_openai``, without ``async``.
+
+from sse_openai.sync import stream_chat
+
+with stream_chat(model="gpt-5-mini", messages=[…]) as chat:
+    for chunk in chat:
+        print(chunk.content or "", end="")
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from sse_core import Request, Response, ServerSentEvent, SSEError, Timeout
+from sse_core.sync import EventStream, stream
+
+from ._chat import ChatStream
+from ._chunks import ChatCompletionChunk
+from ._completion import ChatCompletion
+from ._errors import APIError, explained
+from ._request import DEFAULT_TIMEOUT, chat_request
+from ._retry import retry_delay
+
+__all__ = ["ChatEventStream", "stream_chat"]
+
+
+class ChatEventStream:
+    """One streamed chat completion; what ``stream_chat`` returns.
+
+    A context manager and an iterator over its chunks. The iteration ends
+    after ``[DONE]``, or where the stream ends with every choice finished; any other end
+    raises.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        max_retries: int,
+        timeout: Timeout | float | None,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._request = request
+        self._max_retries = max_retries
+        self._timeout = timeout
+        self._ssl_context = ssl_context
+        self._chat = ChatStream()
+        self._events: EventStream[ServerSentEvent] | None = None
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """Everything so far, folded into what the endpoint would have answered at once."""
+        return self._chat.completion
+
+    @property
+    def done(self) -> bool:
+        """Whether ``[DONE]`` came."""
+        return self._chat.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole: ``[DONE]``, or a finish reason on every choice seen."""
+        return self._chat.complete
+
+    @property
+    def response(self) -> Response:
+        """Status and headers of the response, with request id and rate limits."""
+        if self._events is None:
+            raise RuntimeError("no response yet: enter the stream with `with` first")
+        return self._events.response
+
+    @property
+    def request_id(self) -> str | None:
+        """The ``x-request-id`` of the response."""
+        return self.response.headers.get("x-request-id")
+
+    def __enter__(self) -> Self:
+        retries = 0
+        while True:
+            events = stream(self._request, timeout=self._timeout, ssl_context=self._ssl_context)
+            try:
+                events.__enter__()
+            except SSEError as exc:
+                delay = retry_delay(exc, retries)
+                if delay is None or retries == self._max_retries:
+                    raise explained(exc) from exc
+            else:
+                self._events = events
+                return self
+            retries += 1
+            time.sleep(delay)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ChatCompletionChunk:
+        if self._events is None:
+            raise RuntimeError("enter the stream with `with` first")
+        try:
+            while not self._chat.done:
+                try:
+                    event = next(self._events)
+                except StopIteration:
+                    self._chat.receive_eof()
+                    raise
+                chunk = self._chat.receive_event(event)
+                if chunk is not None:
+                    return chunk
+        except SSEError as exc:
+            self.close()
+            if isinstance(exc, APIError):
+                exc.of(self.response)
+            raise
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Close the connection and end the iteration, which stops the model's work."""
+        if self._events is not None:
+            self._events.close()
+
+
+def stream_chat(
+    *,
+    model: str,
+    messages: Iterable[Mapping[str, Any]],
+    api_key: str | None = None,
+    base_url: str | None = None,
+    max_retries: int = 2,
+    timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+    ssl_context: ssl.SSLContext | None = None,
+    **request_fields: Any,
+) -> ChatEventStream:
+    """Ask for one streamed chat completion.
+
+    Arguments, outcome and errors are those of ``sse_openai.stream_chat``.
+    """
+    request = chat_request(
+        model=model, messages=messages, api_key=api_key, base_url=base_url, **request_fields
+    )
+    return ChatEventStream(
+        request, max_retries=max_retries, timeout=timeout, ssl_context=ssl_context
+    )

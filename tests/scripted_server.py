@@ -1,0 +1,129 @@
+"""A loopback server that answers with given bytes: what the shells are tested against.
+
+It runs in a thread, so that asyncio, trio and blocking clients meet the same peer. Each
+connection gets the next script: the pieces to write and how to end. Pieces go out one
+by one; the server never waits for time, only for the client.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self
+
+End = Literal["close", "reset", "hold"]
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+
+@dataclass
+class Script:
+    """What one connection gets: pieces, then a close, a reset, or silence ("hold")."""
+
+    pieces: list[bytes]
+    end: End = "close"
+    request: bytes = b""
+    """What the client sent, filled in by the server."""
+    closed: threading.Event = field(default_factory=threading.Event)
+    """Set when the client has closed its side."""
+
+
+def chunked(pieces: Iterable[bytes], end: End = "close", *, last_chunk: bool = True) -> Script:
+    """Return a script that answers with an event stream in chunks, one for each piece."""
+    body = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
+    tail = [b"0\r\n\r\n"] if last_chunk else []
+    return Script([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *body, *tail], end)
+
+
+class ScriptedServer:
+    """Serves one script for each connection, in order, then refuses."""
+
+    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None) -> None:
+        self.scripts = list(scripts)
+        self._ssl_context = ssl_context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._ssl_context else "http"
+        return f"{scheme}://127.0.0.1:{self.port}/events"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._listener.close()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        for script in self.scripts:
+            self._listener.settimeout(0.05)
+            while True:
+                try:
+                    client, _ = self._listener.accept()
+                    break
+                except TimeoutError:
+                    continue
+                except OSError:
+                    return
+            try:
+                client.settimeout(10)
+                if self._ssl_context:
+                    client = self._ssl_context.wrap_socket(client, server_side=True)
+                self._serve(client, script)
+            except OSError:
+                script.closed.set()  # the client went first, which is what some tests do
+            finally:
+                client.close()
+
+    def _serve(self, client: socket.socket, script: Script) -> None:
+        script.request = _read_request(client)
+        for piece in script.pieces:
+            client.sendall(piece)
+        if script.end == "reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
+        if script.end == "close":
+            client.shutdown(socket.SHUT_WR)
+        client.settimeout(0.05)
+        while not self._stopped.is_set():
+            try:
+                if not client.recv(65536):
+                    script.closed.set()
+                    return
+            except TimeoutError:
+                continue
+
+
+def _read_request(client: socket.socket) -> bytes:
+    request = b""
+    while b"\r\n\r\n" not in request:
+        data = client.recv(65536)
+        if not data:
+            return request
+        request += data
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    while len(body) < length:
+        body += client.recv(65536)
+    return head + b"\r\n\r\n" + body
