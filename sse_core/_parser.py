@@ -72,6 +72,9 @@ class EventStreamParser(_ParserOf["Item"]):
             fields are not charged: they are skipped without being kept.
         comments: return comments too, as ``Comment`` items in their place between
             the events. Each is held to ``max_event_size`` by itself.
+        dispatch_empty: return an event with empty data for a block that has ``event``,
+            ``id`` or ``retry`` but no ``data``. The standard dispatches none; some
+            protocols on top of it use such blocks as signals.
     """
 
     __slots__ = (
@@ -79,6 +82,7 @@ class EventStreamParser(_ParserOf["Item"]):
         "_at_start",
         "_comments",
         "_data",
+        "_dispatch_empty",
         "_ended",
         "_event_type",
         "_failure",
@@ -103,6 +107,7 @@ class EventStreamParser(_ParserOf["Item"]):
             last_event_id: str = "",
             max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
             comments: Literal[False] = False,
+            dispatch_empty: bool = False,
         ) -> None: ...
 
         @overload
@@ -112,11 +117,16 @@ class EventStreamParser(_ParserOf["Item"]):
             max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
             *,
             comments: bool,
+            dispatch_empty: bool = False,
         ) -> None: ...
 
         @overload
         def __init__(
-            self, last_event_id: str, max_event_size: int | None, comments: bool
+            self,
+            last_event_id: str,
+            max_event_size: int | None,
+            comments: bool,
+            dispatch_empty: bool = False,
         ) -> None: ...
 
     def __init__(
@@ -124,9 +134,13 @@ class EventStreamParser(_ParserOf["Item"]):
         last_event_id: str = "",
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool = False,
+        dispatch_empty: bool = False,
     ) -> None:
+        if max_event_size is not None and max_event_size < 0:
+            raise ValueError(f"max_event_size must not be negative, got {max_event_size}")
         self._limit = maxsize if max_event_size is None else max_event_size
         self._comments = comments
+        self._dispatch_empty = dispatch_empty
         self._last_event_id = last_event_id
         self._reconnection_time: int | None = None
 
@@ -268,7 +282,7 @@ class EventStreamParser(_ParserOf["Item"]):
                     # "Set the last event ID string of the event source to the value of the
                     # last event ID buffer", and only then look whether there is any data.
                     self._last_event_id = self._id_buffer
-                    if fields:
+                    if fields or self._dispatch_empty:
                         items.append(
                             ServerSentEvent(
                                 fields[0] if len(fields) == 1 else "\n".join(fields),
@@ -380,6 +394,7 @@ if TYPE_CHECKING:
         last_event_id: str = "",
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: Literal[False] = False,
+        dispatch_empty: bool = False,
     ) -> Iterator[ServerSentEvent]: ...
 
     @overload
@@ -389,6 +404,7 @@ if TYPE_CHECKING:
         last_event_id: str = "",
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool,
+        dispatch_empty: bool = False,
     ) -> Iterator[ServerSentEvent | Comment]: ...
 
 
@@ -398,13 +414,14 @@ def iter_events(
     last_event_id: str = "",
     max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
     comments: bool = False,
+    dispatch_empty: bool = False,
 ) -> Iterator[ServerSentEvent | Comment]:
     """Yield the events of an event stream that comes as an iterable of bytes.
 
     The options are those of ``EventStreamParser``. An event that the end breaks off
     is discarded, as the standard has it.
     """
-    parser = EventStreamParser(last_event_id, max_event_size, comments=comments)
+    parser = EventStreamParser(last_event_id, max_event_size, comments, dispatch_empty)
     for chunk in chunks:
         yield from parser.receive_data(chunk)
     parser.receive_eof()
@@ -419,6 +436,7 @@ if TYPE_CHECKING:
         last_event_id: str = "",
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: Literal[False] = False,
+        dispatch_empty: bool = False,
     ) -> AsyncIterator[ServerSentEvent]: ...
 
     @overload
@@ -428,6 +446,7 @@ if TYPE_CHECKING:
         last_event_id: str = "",
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool,
+        dispatch_empty: bool = False,
     ) -> AsyncIterator[ServerSentEvent | Comment]: ...
 
 
@@ -437,13 +456,14 @@ def aiter_events(
     last_event_id: str = "",
     max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
     comments: bool = False,
+    dispatch_empty: bool = False,
 ) -> AsyncIterator[ServerSentEvent | Comment]:
     """Return an iterator over the events of an asynchronous iterable of bytes.
 
     As ``iter_events``. Events that have been read wait in the iterator, so that
     cancelling ``anext()`` loses none of them.
     """
-    parser = EventStreamParser(last_event_id, max_event_size, comments=comments)
+    parser = EventStreamParser(last_event_id, max_event_size, comments, dispatch_empty)
     return _AsyncEvents(parser, aiter(chunks))
 
 

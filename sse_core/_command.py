@@ -1,0 +1,73 @@
+"""What both commands share: how they write to a terminal, and how they end."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import sys
+from collections.abc import Callable
+
+from ._errors import ResponseError, SSEError
+
+__all__ = ["Output", "run"]
+
+INTERRUPTED = 130
+"""128 and the number of SIGINT: what shells expect of a command that Ctrl-C ended."""
+
+# Control characters but line feed and tab, and the marks that turn or break the line:
+# a peer's text must not move a cursor, change a title or show itself backwards.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]"
+)
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with its control characters as escapes that can be read."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class Output:
+    """Standard output for text from a peer, written at once.
+
+    On a terminal control characters are escaped; in a pipe or file they are kept.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        # A character whose two halves come in two pieces is written when it is whole.
+        self._halves = codecs.getincrementaldecoder("utf-16-le")("replace")
+
+    def write(self, text: str, *, final: bool = False) -> None:
+        """Write ``text``; ``final`` also writes what waited for its second half."""
+        text = self._halves.decode(text.encode("utf-16-le", "surrogatepass"), final)
+        text = escaped(text) if self._terminal else text
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+
+
+def run(name: str, command: Callable[[], None]) -> int:
+    """Run a command; return its exit status, with one line on standard error if it failed.
+
+    0 also when the reader of standard output has gone, 1 for errors, 130 for Ctrl-C.
+    """
+    try:
+        command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes once more on its way out, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (SSEError, OSError, ValueError) as exc:
+        text = " ".join(escaped(_explanation(exc)).split())
+        print(f"{name}: {text}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _explanation(exc: Exception) -> str:
+    if isinstance(exc, ResponseError) and exc.body:
+        return f"{exc}: {exc.body[:500].decode('utf-8', 'replace')}"
+    return str(exc) or type(exc).__name__

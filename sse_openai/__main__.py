@@ -1,0 +1,114 @@
+"""The command ``sse-openai``: chat with an endpoint, or with a mock of one, in a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+
+from sse_core._command import Output, run
+from sse_core._serve import serve
+
+from ._client import stream_chat
+from .mock import MockOpenAI
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status: 0, 1 for errors, 2 for usage, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], Coroutine[Any, Any, None]] = options.command
+    return run("sse-openai", lambda: anyio.run(command, options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sse-openai", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo", help="stream an answer from a mock endpoint in this process, over a real socket"
+    )
+    demo.add_argument("prompt", metavar="PROMPT")
+    demo.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens")
+    demo.set_defaults(command=_demo)
+
+    chat = commands.add_parser("chat", help="stream an answer from the configured endpoint")
+    chat.add_argument("prompt", metavar="PROMPT")
+    chat.add_argument("--model", default=os.environ.get("OPENAI_MODEL", "gpt-5-mini"))
+    chat.add_argument("--base-url", metavar="URL", help="default: OPENAI_BASE_URL, or OpenAI's")
+    chat.set_defaults(command=_chat)
+
+    mock = commands.add_parser("mock", help="serve the mock endpoint, for tests and trials")
+    mock.add_argument("--host", default="127.0.0.1")
+    mock.add_argument("--port", type=int, default=8000)
+    mock.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="between tokens")
+    mock.add_argument("--api-key", metavar="KEY", help="the only key to accept; default: any")
+    mock.set_defaults(command=_mock)
+    return parser
+
+
+async def _demo(options: argparse.Namespace) -> None:
+    async with anyio.create_task_group() as tasks:
+        port = await tasks.start(serve, MockOpenAI(delay=options.delay))
+        await _print_answer("mock", options.prompt, f"http://127.0.0.1:{port}/v1", "demo")
+        tasks.cancel_scope.cancel()
+
+
+async def _chat(options: argparse.Namespace) -> None:
+    base_url = options.base_url or os.environ.get("OPENAI_BASE_URL")
+    if not (base_url or os.environ.get("OPENAI_API_KEY")):
+        raise ValueError(
+            "set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server; "
+            "`sse-openai demo PROMPT` needs neither"
+        )
+    await _print_answer(options.model, options.prompt, base_url, None)
+
+
+async def _mock(options: argparse.Namespace) -> None:
+    app = MockOpenAI(delay=options.delay, api_key=options.api_key)
+    async with anyio.create_task_group() as tasks:
+        port = await tasks.start(
+            lambda *, task_status: serve(
+                app, host=options.host, port=options.port, task_status=task_status
+            )
+        )
+        print(f"OPENAI_BASE_URL=http://{options.host}:{port}/v1", file=sys.stderr, flush=True)
+
+
+async def _print_answer(model: str, prompt: str, base_url: str | None, key: str | None) -> None:
+    output = Output()
+    chunks = pieces = 0
+    first = last = start = time.perf_counter()
+    async with stream_chat(
+        model=model,
+        messages=[{"role": "user", "content": prompt}],
+        base_url=base_url,
+        api_key=key,
+    ) as chat:
+        try:
+            async for chunk in chat:
+                chunks += 1
+                if chunk.content:
+                    last = time.perf_counter()
+                    first = last if pieces == 0 else first
+                    pieces += 1
+                    output.write(chunk.content)
+        finally:
+            output.write("\n", final=True)
+    usage = chat.completion.usage or {}
+    tokens = usage.get("completion_tokens", pieces)
+    rate = f"{(pieces - 1) / (last - first):.0f} tokens/s" if pieces > 1 else "one piece"
+    print(
+        f"{chunks} chunks, {tokens} tokens, first after {(first - start) * 1000:.0f} ms, {rate}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
