@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from sse_core import ResponseError, SSEError, iter_events
@@ -212,6 +211,8 @@ def retry_after(response: Response) -> float | None:
     value = response.headers.get("retry-after", "")
     seconds = _number(value)
     if seconds is None and value:
+        from email.utils import parsedate_to_datetime  # not at the top: it loads sockets
+
         try:
             date = parsedate_to_datetime(value)
         except ValueError:

@@ -1,0 +1,170 @@
+"""Write docs/reference.md from the docstrings: `python docs/make_reference.py`.
+
+One heading for each public name, its signature as written, its docstring, and the
+members that have one. A test compares the page with what this would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+PAGE = Path(__file__).parent / "reference.md"
+MODULES = ["sse_core", "sse_core.sync", "sse_openai", "sse_openai.sync", "sse_openai.mock"]
+
+INTRODUCTION = """\
+# Reference
+
+Made from the docstrings by `docs/make_reference.py`.
+Times are seconds unless a name says otherwise; `retry` and `reconnection_time` are milliseconds, as sent.
+What a peer did wrong is an `SSEError`; what the caller did wrong is a `TypeError`, `ValueError` or `RuntimeError`.
+"""
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Return the page as it should be."""
+    parts = [INTRODUCTION]
+    for module_name in MODULES:
+        module = importlib.import_module(module_name)
+        parts.append(f"## {module_name}\n\n{prose(module.__doc__)}\n")
+        parts += [entry(module, name) for name in module.__all__]
+    return "\n".join(parts)
+
+
+def entry(module: ModuleType, name: str) -> str:
+    """Return the entry of one public name."""
+    value = getattr(module, name)
+    source = importlib.import_module(value.__module__)
+    node = next(
+        node
+        for node in reversed(ast.parse(inspect.getsource(source)).body)
+        if isinstance(node, Definition) and node.name == name
+    )
+    lines = [f"### {module.__name__}.{name}\n"]
+    if isinstance(node, ast.ClassDef):
+        bases = ", ".join(base.__name__ for base in value.__bases__)
+        base = f"({bases})" if issubclass(value, Exception) else ""
+        if not base and (signature := constructor(node, value)):
+            base = signature
+        lines.append(f"```\nclass {name}{base}\n```\n")
+    else:
+        lines.append(f"```\n{signature_of(node)}\n```\n")
+    lines.append(f"{prose(value.__doc__)}\n")
+    if isinstance(node, ast.ClassDef):
+        for title, text in members(node):
+            text = " ".join(text.replace("``", "`").split())
+            lines.append(f"* {title}: {text}" if text else f"* {title}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def constructor(node: ast.ClassDef, value: type) -> str:
+    """Return the constructor's arguments, as written or as a dataclass makes them."""
+    for item in reversed(node.body):
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return arguments(item)
+    if hasattr(value, "__dataclass_fields__"):
+        fields = [
+            f"{item.target.id}: {ast.unparse(item.annotation)}"
+            + (f" = {ast.unparse(item.value)}" if item.value else "")
+            for item in node.body
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+        ]
+        return f"(\n    {', '.join(fields)}\n)".replace(", ", ",\n    ") if fields else ""
+    return ""
+
+
+def arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return a signature's arguments without ``self``, a line each where they are many."""
+    arguments = ast.unparse(node.args)
+    for receiver in ("self, ", "self", "cls, ", "cls"):
+        arguments = arguments.removeprefix(receiver)
+    if len(arguments) > 70:
+        parts = [ast.unparse(part) for part in split(node.args)]
+        arguments = "\n    " + ",\n    ".join(parts) + ",\n"
+    return f"({arguments})"
+
+
+def split(node: ast.arguments) -> Iterator[ast.arguments]:
+    """Split arguments into one ``ast.arguments`` for each."""
+    empty = {"posonlyargs": [], "args": [], "kwonlyargs": [], "kw_defaults": [], "defaults": []}
+    defaults = [None] * (len(node.args) - len(node.defaults)) + list(node.defaults)
+    for argument, default in zip(node.args, defaults, strict=True):
+        if argument.arg not in ("self", "cls"):
+            one = {"args": [argument], "defaults": [default] if default else []}
+            yield ast.arguments(**(empty | one))
+    if node.kwonlyargs:
+        yield ast.arguments(**empty, vararg=ast.arg(arg=""))
+    for argument, default in zip(node.kwonlyargs, node.kw_defaults, strict=True):
+        one = {"args": [argument], "defaults": [default] if default else []}
+        yield ast.arguments(**(empty | one))
+    if node.kwarg:
+        yield ast.arguments(**empty, kwarg=node.kwarg)
+
+
+def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    """Return ``name(arguments) -> result`` as written."""
+    assert not isinstance(node, ast.ClassDef)
+    prefix = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+    result = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"{prefix}{node.name}{arguments(node)}{result}"
+
+
+def members(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield the public members of a class with what is said of them."""
+    body = list(node.body)
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            body += item.body
+    for item, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name[0] != "_":
+            text = ast.get_docstring(item) or ""
+            decorators = {ast.unparse(decorator) for decorator in item.decorator_list}
+            title = f"`{item.name}`" if "property" in decorators else f"`{signature_of(item)}`"
+            yield title.replace("\n", " ").replace("    ", ""), text
+        elif isinstance(item, ast.Assign | ast.AnnAssign) and isinstance(following, ast.Expr):
+            target = item.targets[0] if isinstance(item, ast.Assign) else item.target
+            name = ast.unparse(target).removeprefix("self.")
+            if name[0] != "_" and isinstance(following.value, ast.Constant):
+                yield f"`{name}`", str(following.value.value)
+
+
+def prose(docstring: str | None) -> str:
+    """Return a docstring as Markdown: indented examples fenced, sections as lists."""
+    text = inspect.cleandoc(docstring or "").replace("``", "`")
+    lines: list[str] = []
+    for block in text.split("\n\n"):
+        first = block.splitlines()[0] if block else ""
+        if first in ("Args:", "Raises:"):
+            entries = textwrap.dedent("\n".join(block.splitlines()[1:]))
+            lines.append(f"{first}\n")
+            for line in entries.splitlines():
+                if line.startswith(" "):
+                    lines[-1] += " " + line.strip()
+                elif ": " in line:
+                    name, _, rest = line.partition(": ")
+                    lines.append(f"* `{name}`: {rest}")
+                else:
+                    lines.append(f"\n{line}")
+            lines.append("")
+        elif first.startswith("    ") or "├" in block:
+            lines.append(f"```\n{textwrap.dedent(block)}\n```\n")
+        else:
+            lines.append(f"{block}\n")
+    return "\n".join(lines).rstrip()
+
+
+if __name__ == "__main__":
+    main()

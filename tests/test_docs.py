@@ -1,0 +1,77 @@
+"""The README and docs say what is true: their examples are run."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .scripted_server import Script, ScriptedServer, chunked
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    pytest.param(match[1], id=f"{page.name}:{page.read_text()[: match.start()].count(chr(10)) + 2}")
+    for page in PAGES
+    for match in BLOCK.finditer(page.read_text())
+]
+
+CHAT = b"".join(
+    b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text
+    for text in ("て", "います", "。")
+    for text in [text.encode()]
+)
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_example_runs(code: str) -> None:
+    """Every Python block of the documentation runs, against a server that plays its peer."""
+    events = b"event: tick\nid: 1\ndata: one\n\nretry: 500\ndata: two\n\n"
+
+    with (
+        ScriptedServer(*[chunked([events]) for _ in range(2)]) as server,
+        ScriptedServer(*[Script(chunked([CHAT, FINISH]).pieces) for _ in range(2)]) as openai,
+    ):
+        code = code.replace("https://example.org/events", server.url)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={"OPENAI_API_KEY": "key", "OPENAI_BASE_URL": openai.url, "PYTHONPATH": str(ROOT)},
+        )
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_readme_has_the_three_examples() -> None:
+    """Embed, consume, chat."""
+    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+
+    assert len(blocks) == 3
+    assert "EventStreamParser" in blocks[0]
+    assert "sse_core.stream" in blocks[1]
+    assert "stream_chat" in blocks[2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link within the project names a file that is there."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+
+    assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+def test_reference_is_made_from_the_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/reference.md is what `python docs/make_reference.py` writes."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    make_reference = importlib.import_module("make_reference")
+
+    assert make_reference.page() == (ROOT / "docs" / "reference.md").read_text()
