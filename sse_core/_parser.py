@@ -45,6 +45,9 @@ DEFAULT_MAX_EVENT_SIZE = 16 * 2**20
 LINE_COST = 32
 """Bytes charged for each further line of an event: what an empty one costs in memory."""
 
+# Off in one run of the tests, so that the general path meets every stream.
+_FAST_PATH = True
+
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = frozenset(["data", "event", "id", "retry"])
 
@@ -79,23 +82,23 @@ class EventStreamParser(_ParserOf["Item"]):
 
     __slots__ = (
         "_after_cr",
-        "_at_start",
+        "_buffer",
         "_comments",
         "_data",
         "_dispatch_empty",
         "_ended",
         "_event_type",
+        "_expecting",
         "_failure",
-        "_fragments",
-        "_held",
         "_id_buffer",
         "_last_event_id",
         "_limit",
         "_look_at",
         "_reconnection_time",
         "_retry",
+        "_short_line",
+        "_signalled",
         "_size",
-        "_skipping",
         "_start",
     )
 
@@ -144,22 +147,25 @@ class EventStreamParser(_ParserOf["Item"]):
         self._last_event_id = last_event_id
         self._reconnection_time: int | None = None
 
-        # The event under construction. `_size` is its charge: zero between two events.
+        # The event under construction. `_signalled`: it has another field than data.
+        # `_size` is its charge: zero between two events.
         self._data: list[str] = []
         self._event_type = ""
         self._id_buffer = last_event_id
         self._retry: int | None = None
+        self._signalled = False
         self._size = 0
 
-        # The line under construction, and whether it is one that says nothing.
-        self._fragments: list[bytes] = []
-        self._held = 0
-        self._look_at = min(self._limit, _SHORT_LINE)
-        self._skipping = False
+        # The line under construction, and at which length it is looked at. Not a list of
+        # pieces: of one byte each, they would take eight times their size.
+        self._buffer = bytearray()
+        self._short_line = min(self._limit, _SHORT_LINE)
+        self._look_at = self._short_line
 
-        # What the next bytes meet: the start of the stream, a carriage return before
-        # them, an event that was too large, the end. `_start` is a byte order mark so far.
-        self._at_start = True
+        # Whether the next bytes meet something special: the start of the stream, where
+        # `_start` is a byte order mark so far; a carriage return before them; a failure;
+        # the end.
+        self._expecting = True
         self._start = b""
         self._after_cr = False
         self._failure: EventTooLarge | None = None
@@ -192,37 +198,58 @@ class EventStreamParser(_ParserOf["Item"]):
         """
         if type(data) is not bytes:
             data = _to_bytes(data)
-        if self._at_start or self._after_cr:
-            data = self._strip_start(data)
-        if self._failure or self._ended:
-            self._refuse()
-
-        if self._fragments:
-            if b"\n" not in data and b"\r" not in data:
-                self._hold(data)
-                return []
-            # Joined once, at the line's end: joining with each read would be quadratic.
-            self._fragments.append(data)
-            data = b"".join(self._fragments)
-            self._fragments.clear()
-
+        if self._expecting:
+            data = self._begin(data)
         items: list[Any] = []
-        if data.startswith(b"data: ") and not self._size:
-            # The fast path. Language models send blocks of one data line. Where all up to
-            # the last blank line is such blocks, splitting at what stands between two
-            # values does it in C: it is so if no value holds a line end.
-            end = data.rfind(b"\n\n")
-            if 0 < end <= self._limit:
-                values = data[6:end].decode("utf-8", "replace").split("\n\ndata: ")
-                text = "".join(values)
-                if "\n" not in text and "\r" not in text:
-                    last_event_id = self._last_event_id
-                    items = [ServerSentEvent(value, "message", last_event_id) for value in values]
-                    if end + 2 == len(data):
+        if 10 in data or 13 in data:
+            if self._buffer:
+                # The line that was held is joined once, here.
+                self._buffer += data
+                data, self._buffer = self._buffer, bytearray()
+                self._look_at = self._short_line
+            if (data[:6] == b"data: " or data[:7] == b"event: ") and not self._size and _FAST_PATH:
+                # The fast path: all blocks up to the last blank line, if each is one data
+                # line, or one event line and one data line. Language models send nothing
+                # else. Splitting at what stands between two blocks does the work in C; it
+                # was right if no value holds a line end. If not, nothing is taken here.
+                gap = b"\r\n\r\n" if 13 in data else b"\n\n"
+                end = data.rfind(gap)
+                text = data[6:end].decode("utf-8", "replace") if 0 < end <= self._limit else "\n"
+                last_event_id = self._last_event_id
+                if data[0] == 101:
+                    for block in text[1:].split("\n\nevent: "):
+                        event_type, _, value = block.partition("\ndata: ")
+                        if not _ or "\n" in value or "\n" in event_type or "\r" in block:
+                            items.clear()
+                            break
+                        items.append(ServerSentEvent(value, event_type or "message", last_event_id))
+                elif "\n" not in text and "\r" not in text:
+                    items.append(ServerSentEvent(text, "message", last_event_id))
+                else:
+                    values = text.split(gap.decode() + "data: ")
+                    text = "".join(values)
+                    if "\n" not in text and "\r" not in text:
+                        items = [
+                            ServerSentEvent(value, "message", last_event_id) for value in values
+                        ]
+                if items:
+                    end += len(gap)
+                    if end == len(data):
                         return items
-                    data = data[end + 2 :]
-        if data:
-            self._receive_lines(data, items)
+                    data = data[end:]
+            if 13 in data:
+                # splitlines() of bytes breaks at just LF, CR LF and CR; all become LF.
+                self._after_cr = self._expecting = data[-1] == 13
+                last = b"\n" if data[-1] in b"\r\n" else b""
+                data = b"\n".join(data.splitlines()) + last
+            if 10 in data:
+                data = self._receive_lines(data, items)
+        # What is left is the beginning of a line.
+        self._buffer += data
+        if len(self._buffer) > self._look_at:
+            self._look()
+        if self._failure and not items:
+            raise self._failure
         return items
 
     def receive_eof(self) -> ServerSentEvent | None:
@@ -236,11 +263,11 @@ class EventStreamParser(_ParserOf["Item"]):
         """
         if self._failure:
             raise self._failure
-        self._ended = True
+        self._ended = self._expecting = True
         reconnection_time = self._reconnection_time
-        if self._fragments:
-            self._receive_lines(b"".join(self._fragments) + b"\n", [])
-            self._fragments.clear()
+        if self._buffer:
+            self._receive_lines(self._buffer + b"\n", [])
+            self._buffer.clear()
         self._reconnection_time = reconnection_time  # the line that would set it never ended
         if not self._data:
             return None
@@ -250,139 +277,138 @@ class EventStreamParser(_ParserOf["Item"]):
         self._data.clear()
         return event
 
-    def _receive_lines(self, data: bytes, items: list[Any]) -> None:
-        """The general path: all complete lines of ``data``; the rest is held."""
-        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        self._held, self._skipping, self._look_at = 0, False, min(self._limit, _SHORT_LINE)
-        rest = data[end:]
-        if rest:
+    def _receive_lines(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
+        """The general path: take all complete lines; return what is behind them."""
+        rest: bytes | bytearray = b""
+        if data[-1] != 10:
+            end = data.rfind(10) + 1
+            rest = data[end:]
             data = data[:end]
-        if b"\r" in data:
-            self._after_cr = data.endswith(b"\r") and not rest
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         # Decoded at once: no line end is inside a UTF-8 sequence, so that the result is
-        # that of decoding the stream. The names are let go early, as lines may be large.
-        text = data.decode("utf-8", "replace")
-        del data
-        length = len if text.isascii() else _utf8_length
-        lines = text.split("\n")
+        # that of decoding the stream.
+        lines = data.decode("utf-8", "replace").split("\n")
         lines.pop()
-        del text
-        size = self._size
-        fields = self._data
+        # A byte becomes three at most, in U+FFFD. Far from the limit, it is enough to
+        # measure what stays behind the last blank line.
+        if self._size + 3 * len(data) + LINE_COST * len(lines) > self._limit:
+            del lines[self._measure(lines) :]
+        elif lines[-1]:
+            self._measure(lines[_last_blank(lines) :])
+        else:
+            self._size = 0
+        del data  # let go early, as lines may be large
+
+        fields, event_type, id_buffer = self._data, self._event_type, self._id_buffer
         for line in lines:
             name, _, value = line.partition(": ")
             if name == "data":
                 fields.append(value)
-                size += length(value) + LINE_COST
             elif not line:
-                if size - LINE_COST > self._limit:
-                    break
-                if size:
-                    # "Set the last event ID string of the event source to the value of the
-                    # last event ID buffer", and only then look whether there is any data.
-                    self._last_event_id = self._id_buffer
-                    if fields or self._dispatch_empty:
-                        items.append(
-                            ServerSentEvent(
-                                fields[0] if len(fields) == 1 else "\n".join(fields),
-                                self._event_type or "message",
-                                self._id_buffer,
-                                self._retry,
-                            )
-                        )
-                        fields.clear()
-                    self._event_type = ""
-                    self._retry = None
-                    size = 0
-            elif name == "event":
-                self._event_type = value
-                size += length(value) + LINE_COST
+                # "Set the last event ID string of the event source to the value of the last
+                # event ID buffer", and only then look whether there is any data.
+                self._last_event_id = id_buffer
+                if fields or (self._dispatch_empty and self._signalled):
+                    text = "\n".join(fields)
+                    items.append(
+                        ServerSentEvent(text, event_type or "message", id_buffer, self._retry)
+                    )
+                    fields.clear()
+                event_type = ""
+                self._retry = None
+                self._signalled = False
             else:
                 if name not in _FIELDS:
                     # No space after the colon, no colon, or a colon before that space.
                     name, _, value = line.partition(":")
-                if name in _FIELDS:
-                    self._receive_field(name, value)
-                    size += length(value) + LINE_COST
+                if name == "event":
+                    event_type = value
+                    self._signalled = True
+                elif name == "id":
+                    # "If the field value does not contain U+0000 NULL, then set the last
+                    # event ID buffer to the field value. Otherwise, ignore the field."
+                    if "\0" not in value:
+                        id_buffer = value
+                    self._signalled = True
+                elif name == "data":
+                    fields.append(value)
+                elif name == "retry":
+                    self._receive_retry(value)
                 elif not name and self._comments:
-                    if length(value) > self._limit:
-                        size = maxsize
-                        break
                     items.append(Comment(value))
-        self._size = size
-        if size - LINE_COST > self._limit:
-            self._fail(items)
-        elif rest:
-            self._hold(rest)
+        self._event_type, self._id_buffer = event_type, id_buffer
+        return b"" if self._failure else rest
 
-    def _receive_field(self, name: str, value: str) -> None:
-        if name == "data":
-            self._data.append(value)
-        elif name == "event":
-            self._event_type = value
-        elif name == "id":
-            # "If the field value does not contain U+0000 NULL, then set the last event
-            # ID buffer to the field value. Otherwise, ignore the field."
-            if "\0" not in value:
-                self._id_buffer = value
+    def _receive_retry(self, value: str) -> None:
         # "If the field value consists of only ASCII digits": int() would take more.
-        elif value.isascii() and value.isdigit():
+        if value.isascii() and value.isdigit():
             digits = value.lstrip("0") or "0"
             self._retry = self._reconnection_time = int(digits[:MAX_RETRY_DIGITS])
+        self._signalled = True
 
-    def _strip_start(self, data: bytes) -> bytes:
-        """Drop what belongs to no line: a byte order mark, or the LF of a CR LF."""
-        if not data:
-            return data
-        if self._at_start:
-            data = self._start + data
-            if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._start = data
-                return b""
-            self._at_start = False
-            return data.removeprefix(_BOM)
-        self._after_cr = False
-        return data.removeprefix(b"\n")
+    def _begin(self, data: bytes) -> bytes:
+        """Meet what is not in the middle of the stream; return what is left of ``data``."""
+        if self._failure:
+            raise self._failure
+        if self._ended:
+            raise RuntimeError(
+                "receive_data() after receive_eof(): a new stream takes a new parser"
+            )
+        if self._after_cr:
+            if data:
+                self._after_cr = self._expecting = False
+            return data.removeprefix(b"\n")  # the second half of a CR LF
+        data = self._start + data
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._start = data
+            return b""
+        self._expecting = False
+        return data.removeprefix(_BOM)
 
-    def _hold(self, data: bytes) -> None:
-        """Keep a piece of a line whose end has not come, if the line says anything."""
-        if self._skipping or not data:
-            return
-        self._fragments.append(data)
-        self._held += len(data)
-        if self._held <= self._look_at:
-            return
-        head = b"".join(self._fragments[:_LONGEST_PREFIX])[:_LONGEST_PREFIX]
-        name, colon, value = head.partition(b":")
-        prefix = len(name) + len(colon) + value.startswith(b" ")
-        if not name and self._comments:
-            room = self._limit
-        elif name.decode("latin-1") in _FIELDS:
+    def _look(self) -> None:
+        """Look at an unfinished line that has become long: is it kept, and may it be?"""
+        buffer = self._buffer
+        name, colon, value = bytes(buffer[:_LONGEST_PREFIX]).decode("latin-1").partition(":")
+        if name in _FIELDS:
             room = self._limit - self._size
-        elif colon or len(head) == _LONGEST_PREFIX:
-            self._fragments = [_UNKNOWN_FIELD]
-            self._skipping = True
+        elif not name and self._comments:
+            room = self._limit
+        elif colon or len(buffer) >= _LONGEST_PREFIX:
+            self._buffer = bytearray(_UNKNOWN_FIELD)
             return
         else:
             return
-        if len(head) == _LONGEST_PREFIX:
+        prefix = len(name) + len(colon) + value.startswith(" ")
+        if len(buffer) - prefix > room:
+            self._fail()
+        elif len(buffer) >= _LONGEST_PREFIX:
             self._look_at = room + prefix
-        if self._held - prefix > room:
-            self._fail([])
 
-    def _fail(self, items: list[Any]) -> None:
-        """Note that an event was too large; raise unless ``items`` go first."""
+    def _measure(self, lines: list[str]) -> int:
+        """Charge lines to the event under construction; return how many of them may be read."""
+        for number, line in enumerate(lines):
+            if not line:
+                self._size = 0
+                continue
+            name, colon, _ = line[:_LONGEST_PREFIX].partition(":")
+            if name in _FIELDS:
+                prefix = len(name) + len(colon) + line.startswith(" ", len(name) + 1)
+                self._size += LINE_COST + _utf8_length(line) - prefix
+                too_large = self._size - LINE_COST > self._limit
+            else:
+                too_large = (
+                    self._comments
+                    and not name
+                    and _utf8_length(line) - 1 > self._limit + line.startswith(" ", 1)
+                )
+            if too_large:
+                self._fail()
+                return number
+        return len(lines)
+
+    def _fail(self) -> None:
         self._failure = EventTooLarge(self._limit)
-        self._data.clear()
-        self._fragments.clear()
-        if not items:
-            raise self._failure
-
-    def _refuse(self) -> None:
-        if self._failure:
-            raise self._failure
-        raise RuntimeError("receive_data() after receive_eof(): a new stream takes a new parser")
+        self._expecting = True
+        self._buffer.clear()
 
 
 if TYPE_CHECKING:
@@ -421,7 +447,7 @@ def iter_events(
     The options are those of ``EventStreamParser``. An event that the end breaks off
     is discarded, as the standard has it.
     """
-    parser = EventStreamParser(last_event_id, max_event_size, comments, dispatch_empty)
+    parser = EventStreamParser[Any](last_event_id, max_event_size, comments, dispatch_empty)
     for chunk in chunks:
         yield from parser.receive_data(chunk)
     parser.receive_eof()
@@ -463,7 +489,7 @@ def aiter_events(
     As ``iter_events``. Events that have been read wait in the iterator, so that
     cancelling ``anext()`` loses none of them.
     """
-    parser = EventStreamParser(last_event_id, max_event_size, comments, dispatch_empty)
+    parser = EventStreamParser[Any](last_event_id, max_event_size, comments, dispatch_empty)
     return _AsyncEvents(parser, aiter(chunks))
 
 
@@ -500,5 +526,13 @@ def _to_bytes(data: Bytes) -> bytes:
     return bytes(data)
 
 
+def _last_blank(lines: list[str]) -> int:
+    """Return where the last blank line is, or 0."""
+    position = len(lines) - 1
+    while position > 0 and lines[position]:
+        position -= 1
+    return position
+
+
 def _utf8_length(text: str) -> int:
-    return len(text.encode())
+    return len(text) if text.isascii() else len(text.encode())
