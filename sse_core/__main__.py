@@ -31,9 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         "-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable"
     )
     body = parser.add_mutually_exclusive_group()
-    body.add_argument(
-        "-d", "--data", metavar="DATA", help="the body; @FILE reads a file, @- stdin"
-    )
+    body.add_argument("-d", "--data", metavar="DATA", help="the body; @FILE reads a file, @- stdin")
     body.add_argument("--json", metavar="DATA", help="as -d, with Content-Type: application/json")
     parser.add_argument("--last-event-id", metavar="ID", default="", help="resume after this event")
     return parser

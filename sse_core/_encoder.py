@@ -31,11 +31,13 @@ def encode(event: ServerSentEvent) -> bytes:
             empty; ``retry`` is negative or longer than 640 digits.
         TypeError: a field of the wrong type.
     """
-    lines = []
-    if event.event != "message":
-        lines.append(b"event: " + _single_line("event", event.event))
-    if event.id != "":
-        lines.append(b"id: " + _single_line("id", event.id))
+    # Compared as bytes: a subclass of str may lie about what it is equal to.
+    event_type = _single_line("event", event.event)
+    if not event_type:
+        raise ValueError("event is empty, which a reader takes for 'message'")
+    lines = [] if event_type == b"message" else [b"event: " + event_type]
+    if event_id := _single_line("id", event.id):
+        lines.append(b"id: " + event_id)
     if event.retry is not None:
         lines.append(b"retry: " + _digits(event.retry))
     lines += [b"data: " + line for line in _lines("data", event.data)]
@@ -66,9 +68,6 @@ def _single_line(field: str, text: str) -> bytes:
     # "If the field value does not contain U+0000 NULL": such an id would be ignored.
     if field == "id" and b"\0" in value:
         raise ValueError(f"id holds NUL: {text!r}")
-    if not value:
-        # An empty event field means "message" to the reader.
-        raise ValueError(f"{field} is empty")
     return value
 
 
@@ -82,8 +81,10 @@ def _lines(field: str, text: str) -> list[bytes]:
 def _digits(milliseconds: int) -> bytes:
     if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
         raise TypeError(f"retry must be an int, got {type(milliseconds).__name__}")
+    milliseconds = int.__index__(milliseconds)  # of a subclass, what it is and not what it says
     if milliseconds < 0:
-        raise ValueError(f"retry must not be negative, got {milliseconds}")
+        got = f", got {milliseconds}" if milliseconds > -(10**MAX_RETRY_DIGITS) else ""
+        raise ValueError(f"retry must not be negative{got}")
     if milliseconds >= 10**MAX_RETRY_DIGITS:
         raise ValueError(f"retry is longer than {MAX_RETRY_DIGITS} digits")
     return b"%d" % milliseconds

@@ -214,29 +214,25 @@ class EventStreamParser(_ParserOf["Item"]):
                 # was right if no value holds a line end. If not, nothing is taken here.
                 gap = b"\r\n\r\n" if 13 in data else b"\n\n"
                 end = data.rfind(gap)
-                text = data[6:end].decode("utf-8", "replace") if 0 < end <= self._limit else "\n"
-                last_event_id = self._last_event_id
-                if data[0] == 101:
-                    for block in text[1:].split("\n\nevent: "):
-                        event_type, _, value = block.partition("\ndata: ")
-                        if not _ or "\n" in value or "\n" in event_type or "\r" in block:
-                            items.clear()
-                            break
-                        items.append(ServerSentEvent(value, event_type or "message", last_event_id))
-                elif "\n" not in text and "\r" not in text:
-                    items.append(ServerSentEvent(text, "message", last_event_id))
-                else:
-                    values = text.split(gap.decode() + "data: ")
-                    text = "".join(values)
-                    if "\n" not in text and "\r" not in text:
-                        items = [
-                            ServerSentEvent(value, "message", last_event_id) for value in values
-                        ]
-                if items:
-                    end += len(gap)
-                    if end == len(data):
-                        return items
-                    data = data[end:]
+                if end > 0 and (3 * end + LINE_COST <= self._limit or self._fits(data, end)):
+                    text = data[6:end].decode("utf-8", "replace")
+                    last_event_id = self._last_event_id
+                    if data[0] == 101:
+                        items = _named_events(text[1:], last_event_id)
+                    elif "\n" not in text and "\r" not in text:
+                        items.append(ServerSentEvent(text, "message", last_event_id))
+                    else:
+                        values = text.split(gap.decode() + "data: ")
+                        text = "".join(values)
+                        if "\n" not in text and "\r" not in text:
+                            items = [
+                                ServerSentEvent(value, "message", last_event_id) for value in values
+                            ]
+                    if items:
+                        end += len(gap)
+                        if end == len(data):
+                            return items
+                        data = data[end:]
             if 13 in data:
                 # splitlines() of bytes breaks at just LF, CR LF and CR; all become LF.
                 self._after_cr = self._expecting = data[-1] == 13
@@ -268,6 +264,8 @@ class EventStreamParser(_ParserOf["Item"]):
         if self._buffer:
             self._receive_lines(self._buffer + b"\n", [])
             self._buffer.clear()
+            if self._failure:
+                raise self._failure
         self._reconnection_time = reconnection_time  # the line that would set it never ended
         if not self._data:
             return None
@@ -334,9 +332,13 @@ class EventStreamParser(_ParserOf["Item"]):
                 elif name == "retry":
                     self._receive_retry(value)
                 elif not name and self._comments:
-                    items.append(Comment(value))
+                    items.append(Comment(value.removeprefix(" ")))
         self._event_type, self._id_buffer = event_type, id_buffer
         return b"" if self._failure else rest
+
+    def _fits(self, data: bytes | bytearray, end: int) -> bool:
+        """Whether data lines of ASCII, where a byte stays a byte, are surely small enough."""
+        return data[0] == 100 and end <= self._limit and data.isascii()
 
     def _receive_retry(self, value: str) -> None:
         # "If the field value consists of only ASCII digits": int() would take more.
@@ -368,9 +370,9 @@ class EventStreamParser(_ParserOf["Item"]):
         """Look at an unfinished line that has become long: is it kept, and may it be?"""
         buffer = self._buffer
         name, colon, value = bytes(buffer[:_LONGEST_PREFIX]).decode("latin-1").partition(":")
-        if name in _FIELDS:
+        if colon and name in _FIELDS:
             room = self._limit - self._size
-        elif not name and self._comments:
+        elif colon and not name and self._comments:
             room = self._limit
         elif colon or len(buffer) >= _LONGEST_PREFIX:
             self._buffer = bytearray(_UNKNOWN_FIELD)
@@ -447,7 +449,9 @@ def iter_events(
     The options are those of ``EventStreamParser``. An event that the end breaks off
     is discarded, as the standard has it.
     """
-    parser = EventStreamParser[Any](last_event_id, max_event_size, comments, dispatch_empty)
+    parser: EventStreamParser[Any] = EventStreamParser(
+        last_event_id, max_event_size, comments, dispatch_empty
+    )
     for chunk in chunks:
         yield from parser.receive_data(chunk)
     parser.receive_eof()
@@ -489,7 +493,9 @@ def aiter_events(
     As ``iter_events``. Events that have been read wait in the iterator, so that
     cancelling ``anext()`` loses none of them.
     """
-    parser = EventStreamParser[Any](last_event_id, max_event_size, comments, dispatch_empty)
+    parser: EventStreamParser[Any] = EventStreamParser(
+        last_event_id, max_event_size, comments, dispatch_empty
+    )
     return _AsyncEvents(parser, aiter(chunks))
 
 
@@ -524,6 +530,17 @@ def _to_bytes(data: Bytes) -> bytes:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"expected bytes, bytearray or memoryview, got {type(data).__name__}")
     return bytes(data)
+
+
+def _named_events(text: str, last_event_id: str) -> list[ServerSentEvent]:
+    """Return the events of blocks that are an event and a data line each, or none at all."""
+    events = []
+    for block in text.split("\n\nevent: "):
+        event_type, separator, value = block.partition("\ndata: ")
+        if not separator or "\n" in value or "\n" in event_type or "\r" in block:
+            return []
+        events.append(ServerSentEvent(value, event_type or "message", last_event_id))
+    return events
 
 
 def _last_blank(lines: list[str]) -> int:
