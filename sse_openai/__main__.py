@@ -101,7 +101,7 @@ async def _print_answer(model: str, prompt: str, base_url: str | None, key: str 
                     output.write(chunk.content)
         finally:
             output.write("\n", final=True)
-    usage = chat.completion.usage or {}
+    usage: dict[str, Any] = chat.completion.usage or {}
     tokens = usage.get("completion_tokens", pieces)
     rate = f"{(pieces - 1) / (last - first):.0f} tokens/s" if pieces > 1 else "one piece"
     print(

@@ -123,22 +123,21 @@ class MockOpenAI:
 
     Args:
         script: the tokens to answer with; an explanation of Server-Sent Events if None.
-        api_key: the key that requests have to bring; any key will do if None.
+        api_key: the key that requests have to bring; if None, any will do, but not none.
         delay: seconds before each token.
         recordings: a request whose ``model`` is one of these names gets that recording.
 
-    What it makes of a request:
+    What it makes of a request, which may name any model:
 
-    * Every choice of ``n`` says the same; the choices of a stream take turns, token by token.
+    * Each of the ``n`` choices says the same; those of a stream take turns, token by token.
     * ``max_tokens`` and ``max_completion_tokens`` count tokens of the script, or fragments
-      of a tool call's arguments. ``stop`` is looked for in the text within that limit.
-    * With ``tools``, the tools whose names occur in the last message are called, if that
-      message is the user's; ``tool_choice: "required"`` calls the first one if there is
-      none, ``"none"`` calls none, a named function is the one that is called. With
-      ``parallel_tool_calls: false`` only the first is called. Arguments are made up after
-      the schema of ``parameters``: its required properties, or all if it requires none.
-    * ``usage``: a prompt token for each four bytes of each message's text, rounded up; a
-      completion token for each token or fragment sent, over all choices.
+      of tool calls. ``stop`` is looked for in the text within that limit.
+    * Of ``tools``, those whose names occur in the last message are called, if that message
+      is the user's. ``tool_choice``: ``"none"`` calls none, ``"required"`` the first where
+      none is named, a function that function. ``parallel_tool_calls: false`` leaves one.
+      Arguments are made up to fit ``parameters``, with the required properties only.
+    * ``usage``: one prompt token for every four bytes of each message's text, rounded up;
+      one completion token for every token or fragment sent, over all choices.
     """
 
     def __init__(
@@ -223,12 +222,16 @@ class MockOpenAI:
         return _json_response(200, {"object": "list", "data": models})
 
     def _chat_completions(self, number: int, body: bytes) -> _Response:
-        request = _ChatRequest.from_body(body)
+        try:
+            request = _ChatRequest.from_body(body)
+            answer = _answer(request, self._script)
+        except RecursionError:
+            raise _Refusal("The JSON body is nested too deeply.") from None
         if recording := self._recordings.get(request.model):
             if not request.stream:
                 raise _Refusal("This model is a recording, which is always streamed.", "stream")
             return _Response(200, EVENT_STREAM, recording.pieces)
-        completion = _Completion(number, request, _answer(request, self._script))
+        completion = _Completion(number, request, answer)
         if request.stream:
             return _Response(200, EVENT_STREAM, completion.pieces(self._delay))
         pause = self._delay * len(completion.tokens)
@@ -322,8 +325,7 @@ async def _play(response: _Response, request_id: tuple[bytes, bytes], send: Send
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await receive()  # the body has been read: what comes is http.disconnect
     scope.cancel()
 
 
@@ -777,7 +779,7 @@ class _Sampler:
 
     def _resolve(self, reference: str) -> Any:
         """Follow a reference into the schema itself (RFC 6901); None where it leads nowhere."""
-        node: Any = self._root
+        node: Any = self._root if reference.startswith("#") else None
         for name in reference.split("/")[1:]:
             name = name.replace("~1", "/").replace("~0", "~")
             node = node.get(name) if type(node) is dict else None

@@ -1,0 +1,77 @@
+"""The types that users rely on, for mypy and pyright; not run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, assert_type
+
+import sse_core
+import sse_core.sync
+import sse_openai
+import sse_openai.sync
+from sse_core import Comment, EventStreamParser, ServerSentEvent, aiter_events, iter_events
+from sse_openai import ChatCompletion, ChatCompletionChunk, ChatStream
+
+
+def parser() -> None:
+    """Comments are in the lists of those who ask for them, and of nobody else."""
+    events = EventStreamParser()
+    assert_type(events, EventStreamParser[ServerSentEvent])
+    assert_type(events.receive_data(b""), list[ServerSentEvent])
+    assert_type(events.receive_data(bytearray()), list[ServerSentEvent])
+    assert_type(events.receive_data(memoryview(b"")), list[ServerSentEvent])
+    assert_type(events.receive_eof(), ServerSentEvent | None)
+    assert_type(events.last_event_id, str)
+    assert_type(events.reconnection_time, int | None)
+
+    items = EventStreamParser("7", None, comments=True)
+    assert_type(items.receive_data(b""), list[ServerSentEvent | Comment])
+
+
+def iterators(chunks: list[bytes], more: AsyncIterator[bytes]) -> None:
+    """The same for iterators."""
+    assert_type(iter_events(chunks), Iterator[ServerSentEvent])
+    assert_type(iter_events(chunks, comments=True), Iterator[ServerSentEvent | Comment])
+    assert_type(aiter_events(more), AsyncIterator[ServerSentEvent])
+    assert_type(aiter_events(more, comments=True), AsyncIterator[ServerSentEvent | Comment])
+
+
+def event(event: ServerSentEvent) -> None:
+    """Fields and matching."""
+    assert_type(event.data, str)
+    assert_type(event.retry, int | None)
+    assert_type(event.json(), Any)
+    match event:
+        case ServerSentEvent(data, "tick"):
+            assert_type(data, str)
+
+
+async def streams() -> None:
+    """Both shells, with and without comments."""
+    async with sse_core.stream("http://example.org", json={}, timeout=5) as events:
+        assert_type(events, sse_core.EventStream[ServerSentEvent])
+        async for event in events:
+            assert_type(event, ServerSentEvent)
+    async with sse_core.stream("http://example.org", comments=True) as items:
+        async for item in items:
+            assert_type(item, ServerSentEvent | Comment)
+    with sse_core.sync.stream("http://example.org", headers={"X-One": "1"}) as blocking:
+        for event in blocking:
+            assert_type(event, ServerSentEvent)
+    with sse_core.sync.stream("http://example.org", comments=True) as more:
+        for item in more:
+            assert_type(item, ServerSentEvent | Comment)
+
+
+async def chats(chat: ChatStream, event: ServerSentEvent) -> None:
+    """Chunks and what they add up to."""
+    assert_type(chat.receive_event(event), ChatCompletionChunk | None)
+    assert_type(chat.completion, ChatCompletion)
+    async with sse_openai.stream_chat(model="m", messages=[{"role": "user"}]) as stream:
+        async for chunk in stream:
+            assert_type(chunk, ChatCompletionChunk)
+            assert_type(chunk.content, str | None)
+    with sse_openai.sync.stream_chat(model="m", messages=[], temperature=0.5) as blocking:
+        for chunk in blocking:
+            assert_type(chunk.choices[0].delta.content, str | None)
+        assert_type(blocking.completion.choices[0].message.content, str | None)
