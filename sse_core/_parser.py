@@ -90,6 +90,7 @@ class EventStreamParser(_ParserOf["Item"]):
         "_event_type",
         "_expecting",
         "_failure",
+        "_fast_size",
         "_id_buffer",
         "_last_event_id",
         "_limit",
@@ -142,6 +143,9 @@ class EventStreamParser(_ParserOf["Item"]):
         if max_event_size is not None and max_event_size < 0:
             raise ValueError(f"max_event_size must not be negative, got {max_event_size}")
         self._limit = maxsize if max_event_size is None else max_event_size
+        # The most bytes of blocks that the fast path takes: each is charged as three at most,
+        # in U+FFFD, and each block for one more line at most.
+        self._fast_size = max(0, self._limit - LINE_COST) // 3 if _FAST_PATH else 0
         self._comments = comments
         self._dispatch_empty = dispatch_empty
         self._last_event_id = last_event_id
@@ -207,32 +211,13 @@ class EventStreamParser(_ParserOf["Item"]):
                 self._buffer += data
                 data, self._buffer = self._buffer, bytearray()
                 self._look_at = self._short_line
-            if (data[:6] == b"data: " or data[:7] == b"event: ") and not self._size and _FAST_PATH:
-                # The fast path: all blocks up to the last blank line, if each is one data
-                # line, or one event line and one data line. Language models send nothing
-                # else. Splitting at what stands between two blocks does the work in C; it
-                # was right if no value holds a line end. If not, nothing is taken here.
-                gap = b"\r\n\r\n" if 13 in data else b"\n\n"
-                end = data.rfind(gap)
-                if end > 0 and (3 * end + LINE_COST <= self._limit or self._fits(data, end)):
-                    text = data[6:end].decode("utf-8", "replace")
-                    last_event_id = self._last_event_id
-                    if data[0] == 101:
-                        items = _named_events(text[1:], last_event_id)
-                    elif "\n" not in text and "\r" not in text:
-                        items.append(ServerSentEvent(text, "message", last_event_id))
-                    else:
-                        values = text.split(gap.decode() + "data: ")
-                        text = "".join(values)
-                        if "\n" not in text and "\r" not in text:
-                            items = [
-                                ServerSentEvent(value, "message", last_event_id) for value in values
-                            ]
-                    if items:
-                        end += len(gap)
-                        if end == len(data):
-                            return items
-                        data = data[end:]
+            if self._size:
+                # The block that was cut, by itself: what follows may go the fast way.
+                data = self._receive_rest_of_block(data, items)
+            if not self._size and (data[:6] == b"data: " or data[:7] == b"event: "):
+                data = self._receive_blocks(data, items)
+                if not data:
+                    return items
             if 13 in data:
                 # splitlines() of bytes breaks at just LF, CR LF and CR; all become LF.
                 self._after_cr = self._expecting = data[-1] == 13
@@ -275,6 +260,44 @@ class EventStreamParser(_ParserOf["Item"]):
         self._data.clear()
         return event
 
+    def _receive_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
+        """The fast path: take plain blocks; return what is behind them.
+
+        Plain is a block of one data line, or of one event and one data line. Language models
+        send nothing else. Where all up to the last blank line is one kind of plain block,
+        splitting at what stands between two values does the work in C; it was right if no
+        value holds a line end. If not, nothing is taken.
+        """
+        named = data[0] == 101
+        if named:
+            start = data.find(10) + 1
+            if data[start : start + 6] != b"data: " or 13 in data:
+                return data
+        gap = b"\r\n\r\n" if 13 in data else b"\n\n"
+        end = data.rfind(gap)
+        if not (0 < end <= self._fast_size or self._fits(data, end)):
+            return data
+        last_event_id = self._last_event_id
+        if named:
+            events = []
+            for block in data[7:end].decode("utf-8", "replace").split("\n\nevent: "):
+                event_type, separator, value = block.partition("\ndata: ")
+                if not separator or "\n" in value or "\n" in event_type:
+                    return data
+                events.append(ServerSentEvent(value, event_type or "message", last_event_id))
+            items += events
+        else:
+            text = data[6:end].decode("utf-8", "replace")
+            if "\n" not in text and "\r" not in text:
+                items.append(ServerSentEvent(text, "message", last_event_id))
+            else:
+                values = text.split(gap.decode() + "data: ")
+                text = "".join(values)
+                if "\n" in text or "\r" in text:
+                    return data
+                items += [ServerSentEvent(value, "message", last_event_id) for value in values]
+        return data[end + len(gap) :]
+
     def _receive_lines(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
         """The general path: take all complete lines; return what is behind them."""
         rest: bytes | bytearray = b""
@@ -286,9 +309,9 @@ class EventStreamParser(_ParserOf["Item"]):
         # that of decoding the stream.
         lines = data.decode("utf-8", "replace").split("\n")
         lines.pop()
-        # A byte becomes three at most, in U+FFFD. Far from the limit, it is enough to
-        # measure what stays behind the last blank line.
-        if self._size + 3 * len(data) + LINE_COST * len(lines) > self._limit:
+        # A byte is charged as three at most, in U+FFFD, and as a line. Far from the limit,
+        # it is enough to measure what stays behind the last blank line.
+        if self._size + (3 + LINE_COST) * len(data) > self._limit:
             del lines[self._measure(lines) :]
         elif lines[-1]:
             self._measure(lines[_last_blank(lines) :])
@@ -297,6 +320,7 @@ class EventStreamParser(_ParserOf["Item"]):
         del data  # let go early, as lines may be large
 
         fields, event_type, id_buffer = self._data, self._event_type, self._id_buffer
+        retry, signalled = self._retry, self._signalled
         for line in lines:
             name, _, value = line.partition(": ")
             if name == "data":
@@ -305,47 +329,51 @@ class EventStreamParser(_ParserOf["Item"]):
                 # "Set the last event ID string of the event source to the value of the last
                 # event ID buffer", and only then look whether there is any data.
                 self._last_event_id = id_buffer
-                if fields or (self._dispatch_empty and self._signalled):
+                if fields or (signalled and self._dispatch_empty):
                     text = "\n".join(fields)
-                    items.append(
-                        ServerSentEvent(text, event_type or "message", id_buffer, self._retry)
-                    )
+                    items.append(ServerSentEvent(text, event_type or "message", id_buffer, retry))
                     fields.clear()
-                event_type = ""
-                self._retry = None
-                self._signalled = False
+                event_type, retry, signalled = "", None, False
             else:
                 if name not in _FIELDS:
                     # No space after the colon, no colon, or a colon before that space.
                     name, _, value = line.partition(":")
-                if name == "event":
+                if name == "data":
+                    fields.append(value)
+                elif name == "event":
                     event_type = value
-                    self._signalled = True
+                    signalled = True
                 elif name == "id":
                     # "If the field value does not contain U+0000 NULL, then set the last
                     # event ID buffer to the field value. Otherwise, ignore the field."
                     if "\0" not in value:
                         id_buffer = value
-                    self._signalled = True
-                elif name == "data":
-                    fields.append(value)
+                    signalled = True
                 elif name == "retry":
-                    self._receive_retry(value)
+                    # "If the field value consists of only ASCII digits": int() takes more.
+                    if value.isascii() and value.isdigit():
+                        digits = value.lstrip("0") or "0"
+                        self._reconnection_time = retry = int(digits[:MAX_RETRY_DIGITS])
+                    signalled = True
                 elif not name and self._comments:
                     items.append(Comment(value.removeprefix(" ")))
         self._event_type, self._id_buffer = event_type, id_buffer
+        self._retry, self._signalled = retry, signalled
         return b"" if self._failure else rest
 
-    def _fits(self, data: bytes | bytearray, end: int) -> bool:
-        """Whether data lines of ASCII, where a byte stays a byte, are surely small enough."""
-        return data[0] == 100 and end <= self._limit and data.isascii()
+    def _receive_rest_of_block(
+        self, data: bytes | bytearray, items: list[Any]
+    ) -> bytes | bytearray:
+        """Take what belongs to the block under construction, if its end is plain to see."""
+        end = data.find(b"\n\n") + 2
+        if end < 2 or 13 in data[:end] or not self._fast_size:
+            return data
+        self._receive_lines(data[:end], items)
+        return b"" if self._failure else data[end:]
 
-    def _receive_retry(self, value: str) -> None:
-        # "If the field value consists of only ASCII digits": int() would take more.
-        if value.isascii() and value.isdigit():
-            digits = value.lstrip("0") or "0"
-            self._retry = self._reconnection_time = int(digits[:MAX_RETRY_DIGITS])
-        self._signalled = True
+    def _fits(self, data: bytes | bytearray, end: int) -> bool:
+        """Whether large data lines are small enough: in ASCII, a byte stays a byte."""
+        return 0 < end <= self._limit and self._fast_size > 0 and data[0] == 100 and data.isascii()
 
     def _begin(self, data: bytes) -> bytes:
         """Meet what is not in the middle of the stream; return what is left of ``data``."""
@@ -530,17 +558,6 @@ def _to_bytes(data: Bytes) -> bytes:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"expected bytes, bytearray or memoryview, got {type(data).__name__}")
     return bytes(data)
-
-
-def _named_events(text: str, last_event_id: str) -> list[ServerSentEvent]:
-    """Return the events of blocks that are an event and a data line each, or none at all."""
-    events = []
-    for block in text.split("\n\nevent: "):
-        event_type, separator, value = block.partition("\ndata: ")
-        if not separator or "\n" in value or "\n" in event_type or "\r" in block:
-            return []
-        events.append(ServerSentEvent(value, event_type or "message", last_event_id))
-    return events
 
 
 def _last_blank(lines: list[str]) -> int:
