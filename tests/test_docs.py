@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -75,3 +77,22 @@ def test_reference_is_made_from_the_docstrings(monkeypatch: pytest.MonkeyPatch) 
     make_reference = importlib.import_module("make_reference")
 
     assert make_reference.page() == (ROOT / "docs" / "reference.md").read_text()
+
+
+def test_conformance_names_what_is_there() -> None:
+    """Each vector and test that docs/conformance.md names exists, and each vector is named."""
+    page = (ROOT / "docs" / "conformance.md").read_text()
+    vectors = json.loads((ROOT / "tests" / "data" / "vectors.json").read_text())
+    names = {vector["name"] for vector in vectors}
+    tests = (ROOT / "tests" / "test_parser.py").read_text()
+    groups = {name.partition("-")[0] for name in names}
+    patterns = {
+        found
+        for found in re.findall(r"`([a-z0-9]+-[a-z0-9*-]+)`", page)
+        if found.partition("-")[0] in groups
+    }
+
+    assert [] == [pattern for pattern in patterns if not fnmatch.filter(names, pattern)]
+    assert groups == {pattern.partition("-")[0] for pattern in patterns} | {"split"}
+    for test in re.findall(r"`(test_\w+)`", page):
+        assert f"def {test}(" in tests
