@@ -57,6 +57,9 @@ _LONGEST_PREFIX = len(b"retry: ")
 # An unfinished line is looked at when it has this many bytes, not with every piece.
 _SHORT_LINE = 4096
 
+# A block up to this size is taken out of a read by itself; a larger one is not copied.
+_SMALL_BLOCK = 2**16
+
 # Stands in for an unfinished line of an unknown field, whose text is not kept.
 _UNKNOWN_FIELD = b"unknown:"
 
@@ -89,7 +92,8 @@ class EventStreamParser(_ParserOf["Item"]):
         "_ended",
         "_event_type",
         "_expecting",
-        "_failure",
+        "_failed",
+        "_fast_limit",
         "_fast_size",
         "_id_buffer",
         "_last_event_id",
@@ -143,9 +147,11 @@ class EventStreamParser(_ParserOf["Item"]):
         if max_event_size is not None and max_event_size < 0:
             raise ValueError(f"max_event_size must not be negative, got {max_event_size}")
         self._limit = maxsize if max_event_size is None else max_event_size
-        # The most bytes of blocks that the fast path takes: each is charged as three at most,
-        # in U+FFFD, and each block for one more line at most.
-        self._fast_size = max(0, self._limit - LINE_COST) // 3 if _FAST_PATH else 0
+        # The most bytes of blocks that the fast path takes: any, where each byte is charged as
+        # three at most, in U+FFFD, and each block for a second line; and blocks of one data
+        # line without U+FFFD, where a byte is charged as one.
+        self._fast_limit = self._limit if _FAST_PATH else 0
+        self._fast_size = max(0, self._fast_limit - LINE_COST) // 3
         self._comments = comments
         self._dispatch_empty = dispatch_empty
         self._last_event_id = last_event_id
@@ -172,7 +178,7 @@ class EventStreamParser(_ParserOf["Item"]):
         self._expecting = True
         self._start = b""
         self._after_cr = False
-        self._failure: EventTooLarge | None = None
+        self._failed = False
         self._ended = False
 
     @property
@@ -229,8 +235,8 @@ class EventStreamParser(_ParserOf["Item"]):
         self._buffer += data
         if len(self._buffer) > self._look_at:
             self._look()
-        if self._failure and not items:
-            raise self._failure
+        if self._failed and not items:
+            raise EventTooLarge(self._limit)
         return items
 
     def receive_eof(self) -> ServerSentEvent | None:
@@ -242,15 +248,15 @@ class EventStreamParser(_ParserOf["Item"]):
         Raises:
             EventTooLarge: as ``receive_data`` would have next.
         """
-        if self._failure:
-            raise self._failure
+        if self._failed:
+            raise EventTooLarge(self._limit)
         self._ended = self._expecting = True
         reconnection_time = self._reconnection_time
         if self._buffer:
             self._receive_lines(self._buffer + b"\n", [])
             self._buffer.clear()
-            if self._failure:
-                raise self._failure
+            if self._failed:
+                raise EventTooLarge(self._limit)
         self._reconnection_time = reconnection_time  # the line that would set it never ended
         if not self._data:
             return None
@@ -275,7 +281,7 @@ class EventStreamParser(_ParserOf["Item"]):
                 return data
         gap = b"\r\n\r\n" if 13 in data else b"\n\n"
         end = data.rfind(gap)
-        if not (0 < end <= self._fast_size or self._fits(data, end)):
+        if not 0 < end <= self._fast_size and (named or not 0 < end <= self._fast_limit):
             return data
         last_event_id = self._last_event_id
         if named:
@@ -288,6 +294,8 @@ class EventStreamParser(_ParserOf["Item"]):
             items += events
         else:
             text = data[6:end].decode("utf-8", "replace")
+            if end > self._fast_size and "\N{REPLACEMENT CHARACTER}" in text:
+                return data
             if "\n" not in text and "\r" not in text:
                 items.append(ServerSentEvent(text, "message", last_event_id))
             else:
@@ -359,26 +367,22 @@ class EventStreamParser(_ParserOf["Item"]):
                     items.append(Comment(value.removeprefix(" ")))
         self._event_type, self._id_buffer = event_type, id_buffer
         self._retry, self._signalled = retry, signalled
-        return b"" if self._failure else rest
+        return b"" if self._failed else rest
 
     def _receive_rest_of_block(
         self, data: bytes | bytearray, items: list[Any]
     ) -> bytes | bytearray:
-        """Take what belongs to the block under construction, if its end is plain to see."""
+        """Take what belongs to the block under construction, where its end is plain to see."""
         end = data.find(b"\n\n") + 2
-        if end < 2 or 13 in data[:end] or not self._fast_size:
+        if not 2 <= end <= _SMALL_BLOCK or 13 in data[:end]:
             return data
         self._receive_lines(data[:end], items)
-        return b"" if self._failure else data[end:]
-
-    def _fits(self, data: bytes | bytearray, end: int) -> bool:
-        """Whether large data lines are small enough: in ASCII, a byte stays a byte."""
-        return 0 < end <= self._limit and self._fast_size > 0 and data[0] == 100 and data.isascii()
+        return b"" if self._failed else data[end:]
 
     def _begin(self, data: bytes) -> bytes:
         """Meet what is not in the middle of the stream; return what is left of ``data``."""
-        if self._failure:
-            raise self._failure
+        if self._failed:
+            raise EventTooLarge(self._limit)
         if self._ended:
             raise RuntimeError(
                 "receive_data() after receive_eof(): a new stream takes a new parser"
@@ -436,8 +440,7 @@ class EventStreamParser(_ParserOf["Item"]):
         return len(lines)
 
     def _fail(self) -> None:
-        self._failure = EventTooLarge(self._limit)
-        self._expecting = True
+        self._failed = self._expecting = True
         self._buffer.clear()
 
 

@@ -57,13 +57,14 @@ def main() -> int:
         run = [*mutmut, "run", "--max-children", str(options.children)]
         environment = {**os.environ, "SSE_EXAMPLES": "0.1"}
         subprocess.run(run, cwd=copy, check=True, stdout=subprocess.DEVNULL, env=environment)
-        results = [*mutmut, "results"]
+        results = [*mutmut, "results", "--all", "true"]
         found = subprocess.run(results, cwd=copy, check=True, capture_output=True, text=True)
-        names = [line.split(":")[0].strip() for line in found.stdout.splitlines() if ":" in line]
-        for name in names:
+        verdicts = [line.split(":") for line in found.stdout.splitlines() if ": " in line]
+        alive = [name.strip() for name, verdict in verdicts if verdict.strip() != "killed"]
+        for name in alive:
             subprocess.run([*mutmut, "show", name], cwd=copy, check=True)
-        print(f"{len(names)} mutants of {options.module} live")
-    return 1 if names else 0
+        print(f"{len(alive)} of {len(verdicts)} mutants of {options.module} were not killed")
+    return 1 if alive or not verdicts else 0
 
 
 if __name__ == "__main__":
