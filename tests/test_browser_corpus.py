@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sse_core import EventStreamParser, _parser
+from sse_core import EventStreamParser
 
 CORPUS = Path(__file__).parent / "data" / "chromium_streams.jsonl.gz"
 
@@ -49,15 +49,6 @@ def cut(stream: bytes, size: Callable[[], int]) -> list[bytes]:
 
 
 CUTS = [as_stored, by_reads_of_a_few_bytes, by_reads_of_any_size, by_reads_of_half_a_stream]
-
-
-@pytest.fixture(params=["fast path", "general path"])
-def general_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Every test that asks for this runs with the parser's fast path and without."""
-    general = bool(request.param == "general path")
-    if general:
-        monkeypatch.setattr(_parser, "_FAST_PATH", False)
-    return general
 
 
 def test_corpus_is_whole() -> None:

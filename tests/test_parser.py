@@ -40,15 +40,6 @@ MIB = 2**20
 Item = ServerSentEvent | Comment
 
 
-@pytest.fixture(params=["fast path", "general path"])
-def general_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Every test that asks for this runs with the parser's fast path and without."""
-    general = bool(request.param == "general path")
-    if general:
-        monkeypatch.setattr(_parser, "_FAST_PATH", False)
-    return general
-
-
 # --- vectors ---
 
 

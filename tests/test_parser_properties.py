@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sse_core import Comment, EventStreamParser, EventTooLarge, ServerSentEvent, _parser
+from sse_core import Comment, EventStreamParser, EventTooLarge, ServerSentEvent
 
 from .fuzz.fuzz_parser import check
 from .reference_parser import Reading, read
@@ -133,15 +133,6 @@ def outcome_by_reference(stream: bytes, options: Options) -> Outcome:
         reading.too_large_at_eof,
         reading.broken_off,
     )
-
-
-@pytest.fixture(params=["fast path", "general path"])
-def general_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Every test that asks for this runs with the parser's fast path and without."""
-    general = bool(request.param == "general path")
-    if general:
-        monkeypatch.setattr(_parser, "_FAST_PATH", False)
-    return general
 
 
 @pytest.mark.usefixtures("general_path")
