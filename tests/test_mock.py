@@ -16,6 +16,7 @@ import pytest
 
 from sse_core._serve import Receive, Send, serve
 from sse_openai import mock
+from sse_openai._mock_schema import Sampler
 from sse_openai.mock import SCRIPT, MockOpenAI, Recording
 
 pytestmark = pytest.mark.anyio
@@ -414,18 +415,18 @@ def test_arguments(schema: Any, value: Any) -> None:
     properties = {"a": schema, "other": {"type": "integer"}}
     parameters = {"type": "object", "properties": properties, "required": ["a"]}
 
-    assert mock._Sampler(parameters).arguments() == {"a": value}
+    assert Sampler(parameters).arguments() == {"a": value}
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"type": "integer"}], ids=str)
 def test_arguments_are_an_object(schema: Any) -> None:
     """Arguments are an object, whatever the schema says."""
-    assert mock._Sampler(schema).arguments() == {}
+    assert Sampler(schema).arguments() == {}
 
 
 def test_arguments_are_bounded() -> None:
     """A schema that requires itself twice ends."""
-    assert len(json.dumps(mock._Sampler(RECURSIVE).arguments())) < 10_000
+    assert len(json.dumps(Sampler(RECURSIVE).arguments())) < 10_000
 
 
 # What it refuses
