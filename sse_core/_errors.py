@@ -4,7 +4,9 @@ SSEError
 ├── ProtocolError          the peer broke HTTP/1.1
 ├── EventTooLarge          an event passed ``max_event_size``
 ├── ResponseError          a response that is not an event stream
+├── TooManyRedirects       one attempt was redirected more than 20 times
 └── TransportError         connect, TLS, read or write failed, or the body was cut short
+    ├── TLSError           the peer's certificate was refused, or it speaks no TLS
     └── TimeoutException   a time limit passed; also a built-in ``TimeoutError``
         ├── ConnectTimeout     name look-up, TCP and TLS together
         └── ReadTimeout        no byte arrived
@@ -27,7 +29,9 @@ __all__ = [
     "ReadTimeout",
     "ResponseError",
     "SSEError",
+    "TLSError",
     "TimeoutException",
+    "TooManyRedirects",
     "TransportError",
 ]
 
@@ -70,8 +74,23 @@ class ResponseError(SSEError):
         return type(self), (self.response, self.body)
 
 
+class TooManyRedirects(SSEError):
+    """One attempt was redirected more often than a chain of redirects may be long."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} redirects")
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type[TooManyRedirects], tuple[int]]:
+        return type(self), (self.limit,)
+
+
 class TransportError(SSEError):
     """Connecting, TLS, reading or writing failed, or a body was cut short."""
+
+
+class TLSError(TransportError):
+    """TLS could not be agreed on: the certificate was refused, or the peer speaks none."""
 
 
 class TimeoutException(TransportError, TimeoutError):
