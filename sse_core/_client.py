@@ -60,6 +60,9 @@ class EventStream(Generic[Item]):
         self._ssl_context = ssl_context
         self._items: deque[Item] = deque()
         self._transport: anyio.abc.ByteStream | None = None
+        self._entered = False
+        self._waited = 0.0
+        self._failure: SSEError | None = None
         self._receiving = False
 
     @property
@@ -80,8 +83,9 @@ class EventStream(Generic[Item]):
         return self._connection.parser.reconnection_time
 
     async def __aenter__(self) -> Self:
-        if self._connection.ended or self._transport is not None:
+        if self._entered or self._connection.ended:
             raise RuntimeError("an event stream is entered once; ask for a new one")
+        self._entered = True
         try:
             with _limit(self._timeout.connect, ConnectTimeout, "connection"):
                 self._transport = await _connect(self._connection.request.url, self._ssl_context)
@@ -92,7 +96,9 @@ class EventStream(Generic[Item]):
                     await self._receive()
         except TransportError as exc:
             await self.aclose()
-            raise self._connection.transport_failed(exc) from exc
+            if (error := self._connection.transport_failed(exc)) is exc:
+                raise
+            raise error from exc
         except BaseException:
             await self.aclose()
             raise
@@ -110,21 +116,28 @@ class EventStream(Generic[Item]):
         return self
 
     async def __anext__(self) -> Item:
+        if not self._entered:
+            raise RuntimeError("enter the stream with `async with` first")
         if self._receiving:
             raise RuntimeError("another task is waiting for the next event of this stream")
         self._receiving = True
         try:
             while not self._items:
+                if self._failure is not None:
+                    raise self._failure
                 if self._transport is None:
                     raise StopAsyncIteration
                 if self._connection.ended:
                     await self.aclose()
                 else:
-                    with _limit(self._timeout.idle, ReadTimeout, "byte"):
-                        await self._receive()
+                    await self._receive_in_time()
             return self._items.popleft()
-        except SSEError:
-            await self.aclose()
+        except SSEError as exc:
+            try:
+                await self.aclose()
+            except BaseException:  # cancelled: the next call raises, or a cut would be an end
+                self._failure = exc
+                raise
             raise
         finally:
             self._receiving = False
@@ -133,9 +146,24 @@ class EventStream(Generic[Item]):
         """Close the socket and end the iteration. Does not wait for the peer."""
         transport, self._transport = self._transport, None
         self._connection.ended = True
+        self._failure = None
         self._items.clear()
         if transport is not None:
             await anyio.aclose_forcefully(transport)
+
+    async def _receive_in_time(self) -> None:
+        if self._timeout.idle is None:
+            await self._receive()
+            return
+        start = anyio.current_time()
+        try:
+            with _limit(self._timeout.idle, ReadTimeout, "byte", waited=self._waited):
+                await self._receive()
+        except BaseException:
+            # Only a byte puts the timer back; a cancelled call does not.
+            self._waited += anyio.current_time() - start
+            raise
+        self._waited = 0.0
 
     async def _receive(self) -> None:
         data = b""
@@ -228,13 +256,13 @@ async def _connect(url: URL, ssl_context: ssl.SSLContext | None) -> anyio.abc.By
 
 @contextmanager
 def _limit(
-    seconds: float | None, exception: type[TimeoutException], awaited: str
+    seconds: float | None, exception: type[TimeoutException], awaited: str, *, waited: float = 0.0
 ) -> Iterator[None]:
     if seconds is None:
         yield
         return
     try:
-        with anyio.fail_after(seconds):
+        with anyio.fail_after(seconds - waited):
             yield
     except TransportError:
         raise

@@ -12,6 +12,7 @@ here reads, sends or waits.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 import h11
@@ -46,6 +47,11 @@ MAX_ERROR_BODY = 64 * 1024
 
 MAX_CHUNK_OVERHEAD = 16 * 1024
 """Bytes of chunk extensions and trailers in one body (compare CVE-2023-39326)."""
+
+_HTTP = b"HTTP/1."
+
+# Obsolete line folding (RFC 9112, 5.2): two readers may see two values. h11 takes it.
+_FOLDED_LINE = re.compile(rb"\n[ \t]")
 
 # The most that a plain chunk's framing takes: 16 digits and two line ends.
 _CHUNK_FRAMING = 20
@@ -99,12 +105,11 @@ class Connection(Generic[Item]):
         self._failure: SSEError | None = None
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _PIECE)
         self._received = 0
+        self._head = bytearray()
         self._informational = 0
-        # Where the head being read, or the framing of the body, began; what of the body
-        # was data.
+        # Where the head being read, or the framing between two pieces of the body, began.
         self._start = 0
-        self._body_size = 0
-        self._chunks = 0
+        self._overhead = 0
         self._error_body: bytearray | None = None
 
     def data_to_send(self) -> bytes:
@@ -167,6 +172,10 @@ class Connection(Generic[Item]):
         A response that is not an event stream stays the news, with what came of its body.
         """
         self.ended = True
+        return self._news(error)
+
+    def _news(self, error: SSEError) -> SSEError:
+        # A response that is not an event stream stays the news, however its body ends.
         if self._error_body is not None and self.response is not None:
             return ResponseError(self.response, bytes(self._error_body))
         return error
@@ -175,6 +184,8 @@ class Connection(Generic[Item]):
         try:
             self._h11.receive_data(piece)
             self._received += len(piece)
+            if self.response is None:
+                self._head += piece
             while not self.ended:
                 event = self._h11.next_event()
                 if isinstance(event, h11.Data):
@@ -186,11 +197,7 @@ class Connection(Generic[Item]):
                 else:
                     break
         except h11.RemoteProtocolError as exc:
-            if not piece:
-                raise self.transport_failed(self._cut_short()) from exc
-            raise ProtocolError(f"the peer broke HTTP/1.1: {str(exc)[:200]}") from exc
-        if not piece and not self.ended:
-            raise self.transport_failed(self._cut_short())
+            raise self._news(_broken(exc) if piece else self._cut_short()) from exc
         if not self.ended:
             self._check_waiting()
 
@@ -204,12 +211,15 @@ class Connection(Generic[Item]):
             raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
         if len(head.headers) > MAX_HEAD_FIELDS:
             raise ProtocolError(f"a response head of more than {MAX_HEAD_FIELDS} fields")
+        self._check_head(head, self._head[: end - self._start])
+        del self._head[: end - self._start]
         self._start = end
         if isinstance(head, h11.InformationalResponse):
             self._informational += 1
             if self._informational > MAX_INFORMATIONAL:
                 raise ProtocolError(f"more than {MAX_INFORMATIONAL} informational responses")
             return
+        self._head.clear()
         self.response = response = Response(
             head.status_code,
             Headers(head.headers),
@@ -222,12 +232,15 @@ class Connection(Generic[Item]):
 
     def _receive_body(self, event: h11.Data, items: list[Item]) -> None:
         data = bytes(event.data)
-        if event.chunk_start:
-            self._chunks += 1
-            self._check_overhead(self._received - self._waiting() - len(data))
-        self._body_size += len(data)
+        end = self._received - self._waiting()
+        # Not by h11's chunk_start, which is lost where a read ends behind a chunk's head.
+        self._overhead = self._check_overhead(end - len(data))
+        self._start = end
         if self._error_body is None:
-            items += self.parser.receive_data(data)
+            if completed := self.parser.receive_data(data):
+                items += completed
+                # Raises what the parser would raise next, bytes or not: at once.
+                self.parser.receive_data(b"")
             return
         self._error_body += data
         if len(self._error_body) >= MAX_ERROR_BODY:
@@ -243,6 +256,21 @@ class Connection(Generic[Item]):
         self.end = "closed" if closed else "complete"
         self.parser.receive_eof()
 
+    @staticmethod
+    def _check_head(head: h11.Response | h11.InformationalResponse, data: bytearray) -> None:
+        # What h11 lets pass, and two readers may read in two ways.
+        names = {name for name, _ in head.headers}
+        if not data.startswith(_HTTP):
+            raise ProtocolError("the peer does not speak HTTP/1.1")
+        if head.status_code == 101:
+            raise ProtocolError("the peer switched to another protocol")
+        if _FOLDED_LINE.search(data):
+            raise ProtocolError("a response head with a folded line")
+        if b"transfer-encoding" in names and (
+            b"content-length" in names or head.http_version < b"1.1"
+        ):
+            raise ProtocolError("a response head with Transfer-Encoding and another framing")
+
     def _raise_response_error(self) -> None:
         assert self.response is not None
         assert self._error_body is not None
@@ -255,17 +283,24 @@ class Connection(Generic[Item]):
     def _check_waiting(self) -> None:
         # What h11 holds back here is the beginning of a head, or of a body's framing.
         if self.response is None:
+            if not _HTTP.startswith(self._head[: len(_HTTP)]):
+                # h11 would wait for a blank line, which a peer of another kind never sends.
+                raise ProtocolError("the peer does not speak HTTP/1.1")
             if self._received - self._start > MAX_HEAD_SIZE:
                 raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
         else:
             self._check_overhead(self._received)
 
-    def _check_overhead(self, position: int) -> None:
-        overhead = position - self._start - self._body_size - self._chunks * _CHUNK_FRAMING
+    def _check_overhead(self, position: int) -> int:
+        """Return the overhead with the framing from the last data up to ``position``."""
+        overhead = self._overhead + max(0, position - self._start - _CHUNK_FRAMING)
         if overhead > MAX_CHUNK_OVERHEAD:
-            raise ProtocolError(
-                f"chunk extensions and trailers of more than {MAX_CHUNK_OVERHEAD} bytes"
+            raise self._news(
+                ProtocolError(
+                    f"chunk extensions and trailers of more than {MAX_CHUNK_OVERHEAD} bytes"
+                )
             )
+        return overhead
 
 
 def open_connection(
@@ -291,6 +326,10 @@ def open_connection(
     return Connection(
         request, last_event_id=last_event_id, max_event_size=max_event_size, comments=comments
     )
+
+
+def _broken(error: h11.RemoteProtocolError) -> ProtocolError:
+    return ProtocolError(f"the peer broke HTTP/1.1: {str(error)[:200]}")
 
 
 def _is_event_stream(response: Response) -> bool:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 __all__ = ["DEFAULT_TIMEOUT", "URL", "Headers", "HeadersInput", "Request", "Response", "Timeout"]
 
@@ -34,8 +34,13 @@ _FIELD_VALUE = re.compile(rb"(?![\t ])[\t\x20-\x7e\x80-\xff]*(?<![\t ])")
 _REG_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
 
 # A URL as typed holds none of these; urlsplit would drop some of them in silence, and
-# browsers read a backslash as a slash, so that two readers would see two hosts.
-_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
+# browsers read a backslash as a slash, so that two readers would see two hosts. Lone
+# surrogates are nothing that UTF-8 can encode.
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+# Host and port. urlsplit would drop what stands around brackets.
+_AUTHORITY = re.compile(r"(\[[^\[\]%]*\]|[^\[\]:]*)(?::([0-9]{0,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +66,21 @@ class URL:
     def parse(cls, url: str) -> URL:
         if _NOT_IN_URL.search(url):
             raise ValueError("a URL holds no spaces, control characters or backslashes")
-        parts = urlsplit(url)
+        parts = _split(url)
+        if parts is None:
+            raise ValueError("no URL: the part between scheme and path cannot be read")
         if parts.scheme not in _DEFAULT_PORTS:
             raise ValueError(f"expected an http or https URL, got scheme {parts.scheme!r}")
         if "@" in parts.netloc:
             raise ValueError("credentials in a URL are not sent: pass an Authorization header")
-        port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        authority = _AUTHORITY.fullmatch(parts.netloc)
+        if authority is None or int(authority[2] or 0) > 65535:
+            raise ValueError("expected a host, and perhaps a port up to 65535")
+        port = int(authority[2]) if authority[2] else _DEFAULT_PORTS[parts.scheme]
         path = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~-._")
         query = quote(parts.query, safe="/%!$&'()*+,;=:@~-._?[]{}|^`")
         target = f"{path}?{query}" if query else path
-        return cls(parts.scheme, _host(parts.hostname or ""), port, target)
+        return cls(parts.scheme, _host(authority[1]), port, target)
 
     @property
     def authority(self) -> str:
@@ -91,9 +101,17 @@ class URL:
         return f"URL({self.scheme}://{self.authority}{path}{question_mark and '?…'})"
 
 
+def _split(url: str) -> SplitResult | None:
+    # Not by its own exception, whose text quotes what may be a secret.
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
 def _host(host: str) -> str:
-    if ":" in host:
-        return str(ipaddress.IPv6Address(host))
+    if host.startswith("["):
+        return str(ipaddress.IPv6Address(host[1:-1]))
     try:
         name = host.encode("idna").decode("ascii").lower()
     except UnicodeError as exc:
@@ -177,10 +195,11 @@ class Request:
             raise ValueError("content and json are two ways to give one body")
         if json is not None:
             content = jsonlib.dumps(json, allow_nan=False)
-        body = content.encode() if isinstance(content, str) else bytes(content or b"")
-        method = method or ("GET" if content is None else "POST")
-        if not _TOKEN.fullmatch(method):
-            raise ValueError(f"no HTTP method: {method!r}")
+        body = _body(content)
+        if method is None:
+            method = "GET" if content is None else "POST"
+        if not _TOKEN.fullmatch(method) or method == "CONNECT":
+            raise ValueError(f"no HTTP method that asks for a stream: {method!r}")
         parsed = url if isinstance(url, URL) else URL.parse(url)
 
         fields = {
@@ -197,6 +216,8 @@ class Request:
             if name in _NOT_FOR_CALLERS:
                 raise ValueError(f"{name.decode()} is not the caller's to set")
             fields.pop(name, None)
+        if sum(name == b"host" for name, _ in given) > 1:
+            raise ValueError("more than one Host")
         if content is not None or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
             # RFC 9110, 8.6: a method that anticipates content says that there is none.
             fields[b"content-length"] = b"%d" % len(body)
@@ -205,12 +226,31 @@ class Request:
         object.__setattr__(self, "headers", (*fields.items(), *given))
         object.__setattr__(self, "body", body)
 
+    def with_headers(self, headers: HeadersInput) -> Request:
+        """Return the same request with other headers of the caller's."""
+        given = list(_pairs(headers))
+        if not any(name.lower() == "content-type" for name, _ in given):
+            given += [
+                ("content-type", value) for name, value in self.headers if name == b"content-type"
+            ]
+        return Request(self.url, self.method, headers=given, content=self.body or None)
+
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url!r}>"
 
 
 # Framing is ours; and a last event ID that no parser knows of would go out for ever.
 _NOT_FOR_CALLERS = {b"content-length", b"transfer-encoding", b"last-event-id"}
+
+
+def _body(content: bytes | str | None) -> bytes:
+    if content is None:
+        return b""
+    if isinstance(content, str):
+        if _SURROGATE.search(content):  # a UnicodeEncodeError would hold the whole text
+            raise ValueError("content holds a lone surrogate, which UTF-8 cannot encode")
+        return content.encode()
+    return bytes(memoryview(content))  # no number, of which bytes() makes so many NULs
 
 
 def _pairs(headers: HeadersInput | None) -> Iterable[tuple[str, str | bytes]]:
@@ -229,7 +269,7 @@ def _field(name: str, value: str | bytes) -> tuple[bytes, bytes]:
         value = value.encode()
     if not _FIELD_VALUE.fullmatch(value):
         raise ValueError(f"header {name!r} holds a control character or white space at its ends")
-    return name.lower().encode(), value
+    return name.lower().encode(), bytes(value)
 
 
 def last_event_id_field(last_event_id: str) -> tuple[bytes, bytes] | None:
@@ -283,6 +323,11 @@ class Timeout:
     connect: float | None = 10.0
     head: float | None = 60.0
     idle: float | None = None
+
+    def __post_init__(self) -> None:
+        for seconds in (self.connect, self.head, self.idle):
+            if seconds is not None and not seconds >= 0:
+                raise ValueError(f"a limit of time is not negative, got {seconds!r}")
 
     @classmethod
     def of(cls, timeout: Timeout | float | None) -> Timeout:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
 
 from ._connection import Connection
 from ._errors import (
@@ -32,12 +33,12 @@ from ._errors import (
     TransportError,
 )
 from ._events import Comment
-from ._http import Request, Response
+from ._http import HeadersInput, Request, Response
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._redirect import Redirects
 from ._retry_after import retry_after
 
-__all__ = ["TRANSIENT", "Reconnection"]
+__all__ = ["TRANSIENT", "Disconnected", "Opened", "Policy", "Reconnection"]
 
 TRANSIENT = frozenset([429, 500, 502, 503, 504])
 """Statuses that a reconnecting client takes for passing (C7)."""
@@ -47,6 +48,40 @@ _MAX_DOUBLINGS = 32
 
 # Nothing becomes of these by asking again (readings 3 and 14 of section 5).
 _FINAL = (EventTooLarge, TLSError)
+
+
+@dataclass(slots=True)
+class Opened:
+    """A connection has been opened: its response is an event stream."""
+
+    response: Response
+
+
+@dataclass(slots=True)
+class Disconnected:
+    """A connection or an attempt has ended, and another will follow."""
+
+    error: SSEError | None
+    """What ended it; None for a stream that ended in good order."""
+    delay: float
+    """Seconds until the next attempt."""
+
+
+class Policy(TypedDict, total=False):
+    """The keyword arguments that say when an EventSource asks again, for type checkers."""
+
+    reconnection_time: float
+    min_reconnection_time: float
+    max_reconnection_time: float
+    max_attempts: int | None
+    max_elapsed: float | None
+    replay: bool
+    on_end: Literal["reconnect", "stop"]
+    transient: Iterable[int]
+    transient_at_first: bool
+    allow_http: bool
+    healthy_after: float
+    uniform: Callable[[], float]
 
 
 class Reconnection:
@@ -88,7 +123,7 @@ class Reconnection:
         max_attempts: int | None = None,
         max_elapsed: float | None = None,
         replay: bool = False,
-        on_end: str = "reconnect",
+        on_end: Literal["reconnect", "stop"] = "reconnect",
         transient: Iterable[int] = TRANSIENT,
         transient_at_first: bool = False,
         allow_http: bool = False,
@@ -122,6 +157,7 @@ class Reconnection:
         self._transient_now = transient_at_first
         self._healthy_after = healthy_after
         self._allow_http = allow_http
+        self._origin = request.url.origin
         self._redirects = Redirects(request, allow_http=allow_http)
         self._max_event_size = max_event_size
         self._comments = comments
@@ -131,12 +167,20 @@ class Reconnection:
         self._healthy = False
         self._since: float | None = None
 
-    def connect(self, now: float) -> Connection[Any]:
-        """Return the connection to run next; ``now`` in seconds."""
+    def connect(self, now: float, headers: HeadersInput | None = None) -> Connection[Any]:
+        """Return the connection to run next.
+
+        Args:
+            now: seconds.
+            headers: in place of the caller's headers, for this attempt and those after it;
+                they never go to another origin, and not behind a redirect.
+        """
         if self._since is None:
             self._since = now
         if not self.redirected:
             request = self._redirects.remembered
+            if headers is not None and request.url.origin == self._origin:
+                request = request.with_headers(headers)
             self._redirects = Redirects(request, allow_http=self._allow_http)
         self._opened = None
         self._healthy = False

@@ -16,7 +16,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
@@ -36,6 +36,9 @@ from ._parser import DEFAULT_MAX_EVENT_SIZE
 __all__ = ["EventStream", "stream"]
 
 READ_SIZE = 64 * 1024
+
+# Seconds. Sockets take no more than 2^31 milliseconds.
+_LONGEST_TIMEOUT = 2_000_000
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
@@ -61,6 +64,8 @@ class EventStream(Generic[Item]):
         self._ssl_context = ssl_context
         self._items: deque[Item] = deque()
         self._transport: socket.socket | None = None
+        self._entered = False
+        self._receiving = False
 
     @property
     def response(self) -> Response:
@@ -80,20 +85,24 @@ class EventStream(Generic[Item]):
         return self._connection.parser.reconnection_time
 
     def __enter__(self) -> Self:
-        if self._connection.ended or self._transport is not None:
+        if self._entered or self._connection.ended:
             raise RuntimeError("an event stream is entered once; ask for a new one")
+        self._entered = True
         try:
             limit = _Limit(self._timeout.connect, ConnectTimeout, "connection")
-            self._transport = _connect(self._connection.request.url, self._ssl_context, limit)
+            transport = _connect(self._connection.request.url, self._ssl_context, limit)
+            self._transport = transport
             limit = _Limit(self._timeout.head, HeadTimeout, "response head")
             with limit.errors("sending the request"):
-                self._transport.settimeout(limit.left())
-                self._transport.sendall(self._connection.data_to_send())
+                transport.settimeout(limit.left())
+                transport.sendall(self._connection.data_to_send())
             while not self._connection.answered:
-                self._receive(limit)
+                self._receive(transport, limit)
         except TransportError as exc:
             self.close()
-            raise self._connection.transport_failed(exc) from exc
+            if (error := self._connection.transport_failed(exc)) is exc:
+                raise
+            raise error from exc
         except BaseException:
             self.close()
             raise
@@ -111,35 +120,57 @@ class EventStream(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
+        if not self._entered:
+            raise RuntimeError("enter the stream with `with` first")
+        if self._receiving:
+            raise RuntimeError("another thread is waiting for the next event of this stream")
         try:
-            while not self._items:
-                if self._transport is None:
+            while not (items := self._items):
+                if (transport := self._transport) is None:
                     raise StopIteration
                 if self._connection.ended:
                     self.close()
                 else:
-                    self._receive(_Limit(self._timeout.idle, ReadTimeout, "byte"))
-            return self._items.popleft()
+                    self._receive(transport, _Limit(self._timeout.idle, ReadTimeout, "byte"))
+            return items.popleft()
         except SSEError:
+            if self._transport is None:
+                raise StopIteration from None  # closed by another thread
             self.close()
             raise
 
     def close(self) -> None:
-        """Close the socket and end the iteration. Does not wait for the peer."""
+        """Close the socket and end the iteration, also one that waits in another thread.
+
+        Does not wait for the peer.
+        """
         transport, self._transport = self._transport, None
         self._connection.ended = True
-        self._items.clear()
+        self._items = deque()
         if transport is not None:
-            transport.close()
+            with suppress(OSError):
+                # Wakes the thread in recv(), which close() would not, and which then closes.
+                # Not by SSLSocket's method, which takes TLS away under that thread.
+                socket.socket.shutdown(transport, socket.SHUT_RDWR)
+            if not self._receiving:
+                transport.close()
 
-    def _receive(self, limit: _Limit) -> None:
+    def _receive(self, transport: socket.socket, limit: _Limit) -> None:
         data = b""
         if not self._connection.failed:
-            assert self._transport is not None
-            with limit.errors("reading the response"):
-                self._transport.settimeout(limit.left())
-                data = self._transport.recv(READ_SIZE)
+            data = self._read(transport, limit)
         self._items.extend(self._connection.receive_data(data))
+
+    def _read(self, transport: socket.socket, limit: _Limit) -> bytes:
+        self._receiving = True
+        try:
+            with limit.errors("reading the response"):
+                transport.settimeout(limit.left())
+                return transport.recv(READ_SIZE)
+        finally:
+            self._receiving = False
+            if self._transport is None:
+                transport.close()
 
 
 @overload
@@ -218,7 +249,7 @@ class _Limit:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise self._exception(self._message)
-        return left
+        return left if left < _LONGEST_TIMEOUT else None
 
     @contextmanager
     def errors(self, action: str) -> Iterator[None]:
@@ -226,7 +257,8 @@ class _Limit:
             yield
         except TransportError:
             raise
-        except TimeoutError as exc:
-            raise self._exception(self._message) from exc
         except OSError as exc:
+            # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
+            if isinstance(exc, TimeoutError) and exc.errno is None:
+                raise self._exception(self._message) from exc
             raise TransportError(f"{action} failed: {exc}") from exc

@@ -119,7 +119,10 @@ class ChatStream:
             raise APIError(**error, completion=self.completion)
         if value.get("type") in ("ping", "keepalive"):
             return None
-        chunk = ChatCompletionChunk.from_json(value)
+        try:
+            chunk = ChatCompletionChunk.from_json(value)
+        except RecursionError as exc:  # writing an object of arguments as text
+            raise self._malformed(event, str(exc)) from exc
         self._fold(event, chunk)
         return chunk
 
@@ -314,5 +317,8 @@ class _Choice:
             None if self._function_call is None else self._function_call.function(),
             JSONObject(audio) if audio else None,
         )
-        logprobs = None if self._logprobs is None else JSONObject(self._logprobs)
+        logprobs = None
+        if self._logprobs is not None:
+            # Lists of their own: these here go on growing.
+            logprobs = JSONObject({key: more and [*more] for key, more in self._logprobs.items()})
         return CompletionChoice(self.index, self.finish_reason, message, logprobs)

@@ -213,10 +213,10 @@ def _content_parts(parts: list[Any]) -> tuple[str | None, str | None]:
     for part in parts:
         if isinstance(part, dict) and (kind := part.get("type")) in ("text", "thinking"):
             value = part.get(kind)
-            if isinstance(value, list):  # Mistral nests text parts in a thinking part
-                value = _content_parts(value)[0]
-            if isinstance(value, str):
-                found[kind].append(value)
+            # Mistral nests text parts in a thinking part: once, so that no depth is followed.
+            inner = value if isinstance(value, list) else [{"text": value}]
+            texts = [item.get("text") for item in inner if isinstance(item, dict)]
+            found[kind] += [text for text in texts if isinstance(text, str)]
     return tuple("".join(texts) if texts else None for texts in found.values())  # type: ignore[return-value]  # two keys, two values
 
 

@@ -9,12 +9,21 @@ from typing import Any, Self
 
 import anyio
 
-from sse_core import EventStream, Request, Response, ServerSentEvent, SSEError, Timeout, stream
+from sse_core import (
+    EventStream,
+    Request,
+    Response,
+    ResponseError,
+    ServerSentEvent,
+    SSEError,
+    Timeout,
+    stream,
+)
 
 from ._chat import ChatStream
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
-from ._errors import APIError, explained
+from ._errors import APIError, api_error
 from ._request import DEFAULT_TIMEOUT, chat_request
 from ._retry import retry_delay
 
@@ -39,10 +48,13 @@ class ChatEventStream:
     ) -> None:
         self._request = request
         self._max_retries = max_retries
-        self._timeout = timeout
+        self._timeout = Timeout.of(timeout)
         self._ssl_context = ssl_context
         self._chat = ChatStream()
         self._events: EventStream[ServerSentEvent] | None = None
+        self._entered = False
+        self._closed = False
+        self._failure: SSEError | None = None
 
     @property
     def completion(self) -> ChatCompletion:
@@ -72,6 +84,9 @@ class ChatEventStream:
         return self.response.headers.get("x-request-id")
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a stream is entered once; ask for a new one")
+        self._entered = True
         retries = 0
         while True:
             events = stream(self._request, timeout=self._timeout, ssl_context=self._ssl_context)
@@ -79,8 +94,10 @@ class ChatEventStream:
                 await events.__aenter__()
             except SSEError as exc:
                 delay = retry_delay(exc, retries)
-                if delay is None or retries == self._max_retries:
-                    raise explained(exc) from exc
+                if delay is None or retries >= self._max_retries:
+                    if isinstance(exc, ResponseError) and (error := api_error(exc)) is not exc:
+                        raise error from exc
+                    raise
             else:
                 self._events = events
                 return self
@@ -103,24 +120,33 @@ class ChatEventStream:
             raise RuntimeError("enter the stream with `async with` first")
         try:
             while not self._chat.done:
+                if self._failure is not None:
+                    raise self._failure
                 try:
                     event = await anext(self._events)
                 except StopAsyncIteration:
-                    self._chat.receive_eof()
+                    if not self._closed:
+                        self._chat.receive_eof()
                     raise
                 chunk = self._chat.receive_event(event)
                 if chunk is not None:
                     return chunk
         except SSEError as exc:
-            await self.aclose()
             if isinstance(exc, APIError):
                 exc.of(self.response)
+            try:
+                await self.aclose()
+            except BaseException:  # cancelled: the next call raises, or an error would be an end
+                self._failure = exc
+                raise
             raise
         await self.aclose()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Close the connection and end the iteration, which stops the model's work."""
+        self._closed = True
+        self._failure = None
         if self._events is not None:
             await self._events.aclose()
 

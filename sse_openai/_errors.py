@@ -138,6 +138,10 @@ class MalformedChunk(ChatError):
         """The event as it came."""
         self.completion = completion
         """What had arrived before it."""
+        self._reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.event, self.completion, self._reason)
 
 
 class StreamTruncated(ChatError):
@@ -148,12 +152,20 @@ class StreamTruncated(ChatError):
         self.completion = completion
         """What had arrived."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.completion,)
 
-def error_in(value: dict[str, Any], event_type: str = "message") -> dict[str, Any] | None:
+
+def error_in(
+    value: dict[str, Any],
+    event_type: str = "message",
+    default: str = "the endpoint reported an error",
+) -> dict[str, Any] | None:
     """Return the arguments of the APIError that a JSON object stands for, or None.
 
     An object is an error when ``error`` is a non-empty object or string, or ``object`` or
-    ``type`` is ``"error"``, or its event is named ``error``.
+    ``type`` is ``"error"``, or its event is named ``error``. ``default`` is the message where
+    it has none.
     """
     error = value.get("error")
     if not (isinstance(error, dict | str) and error):
@@ -165,7 +177,7 @@ def error_in(value: dict[str, Any], event_type: str = "message") -> dict[str, An
     own_type = None if inner or value.get("type") == "error" else value.get("type")
     message = error if isinstance(error, str) else inner.get("message", value.get("message"))
     return {
-        "message": message if isinstance(message, str) else "the endpoint reported an error",
+        "message": message if isinstance(message, str) else default,
         "type": inner.get("type", own_type),
         "code": inner.get("code", value.get("code")),
         "param": inner.get("param", value.get("param")),
@@ -186,18 +198,16 @@ def api_error(error: ResponseError) -> APIError | ResponseError:
         value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
-    arguments = error_in(value, "error") if isinstance(value, dict) else None
+    message = f"the endpoint answered with status {response.status}"
+    if isinstance(value, dict):
+        detail = value.get("detail")  # FastAPI's own errors
+        arguments = error_in(value, "error", detail if isinstance(detail, str) else message)
+    else:
+        arguments = None
     base = InternalServerError if response.status >= 500 else APIError
-    api_error = _BY_STATUS.get(response.status, base)(
-        **(arguments or {"message": f"the endpoint answered with status {response.status}"})
-    )
+    api_error = _BY_STATUS.get(response.status, base)(**(arguments or {"message": message}))
     api_error.body = error.body
     return api_error.of(response)
-
-
-def explained(error: SSEError) -> SSEError:
-    """Return what to raise for an error of the exchange: an APIError where there is one."""
-    return api_error(error) if isinstance(error, ResponseError) else error
 
 
 def retry_after(response: Response) -> float | None:
@@ -215,7 +225,7 @@ def retry_after(response: Response) -> float | None:
 
         try:
             date = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         now = datetime.now(UTC)
         seconds = max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())

@@ -36,12 +36,12 @@ def chat_request(
     Args:
         model: as the endpoint names it.
         messages: the conversation, as objects of the API reference.
-        api_key: the secret; ``OPENAI_API_KEY`` by default. Without one, no
-            ``Authorization`` is sent, which is what servers at home expect.
+        api_key: the secret; ``OPENAI_API_KEY`` by default. Without one, or with ``""``,
+            no ``Authorization`` is sent, which is what servers at home expect.
         base_url: of the API; ``OPENAI_BASE_URL``, or OpenAI's own, by default.
         organization: ``OpenAI-Organization``; ``OPENAI_ORG_ID`` by default.
         project: ``OpenAI-Project``; ``OPENAI_PROJECT_ID`` by default.
-        headers: further header fields.
+        headers: further header fields, which win over those named here.
         stream_options: asks for a usage report by default; None sends none.
         request_fields: any further field of the request's JSON body. ``stream`` is
             set here.
@@ -49,9 +49,10 @@ def chat_request(
     Raises:
         ValueError: neither a key nor a base URL is known, or a value cannot be sent.
     """
-    api_key = api_key or os.environ.get("OPENAI_API_KEY") or None
-    base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-    if api_key is None and base_url is None:
+    if api_key is None:
+        api_key = os.environ.get("OPENAI_API_KEY")
+    base_url = base_url or os.environ.get("OPENAI_BASE_URL")
+    if not api_key and not base_url:
         raise ValueError(
             "no endpoint: set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server"
         )
@@ -65,9 +66,13 @@ def chat_request(
         "OpenAI-Organization": organization or os.environ.get("OPENAI_ORG_ID"),
         "OpenAI-Project": project or os.environ.get("OPENAI_PROJECT_ID"),
     }
+    given = {name.lower() for name in headers or ()}
     return Request(
         f"{(base_url or DEFAULT_BASE_URL).rstrip('/')}/chat/completions",
         "POST",
-        headers={name: value for name, value in fields.items() if value} | dict(headers or {}),
+        headers={
+            name: value for name, value in fields.items() if value and name.lower() not in given
+        }
+        | dict(headers or {}),
         json=body | request_fields,
     )

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from sse_core import Request, Response, ServerSentEvent, SSEError, Timeout
+from sse_core import Request, Response, ResponseError, ServerSentEvent, SSEError, Timeout
 from sse_core.sync import EventStream, stream
 
 from ._chat import ChatStream
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
-from ._errors import APIError, explained
+from ._errors import APIError, api_error
 from ._request import DEFAULT_TIMEOUT, chat_request
 from ._retry import retry_delay
 
@@ -46,10 +46,12 @@ class ChatEventStream:
     ) -> None:
         self._request = request
         self._max_retries = max_retries
-        self._timeout = timeout
+        self._timeout = Timeout.of(timeout)
         self._ssl_context = ssl_context
         self._chat = ChatStream()
         self._events: EventStream[ServerSentEvent] | None = None
+        self._entered = False
+        self._closed = False
 
     @property
     def completion(self) -> ChatCompletion:
@@ -79,6 +81,9 @@ class ChatEventStream:
         return self.response.headers.get("x-request-id")
 
     def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a stream is entered once; ask for a new one")
+        self._entered = True
         retries = 0
         while True:
             events = stream(self._request, timeout=self._timeout, ssl_context=self._ssl_context)
@@ -86,8 +91,10 @@ class ChatEventStream:
                 events.__enter__()
             except SSEError as exc:
                 delay = retry_delay(exc, retries)
-                if delay is None or retries == self._max_retries:
-                    raise explained(exc) from exc
+                if delay is None or retries >= self._max_retries:
+                    if isinstance(exc, ResponseError) and (error := api_error(exc)) is not exc:
+                        raise error from exc
+                    raise
             else:
                 self._events = events
                 return self
@@ -113,21 +120,23 @@ class ChatEventStream:
                 try:
                     event = next(self._events)
                 except StopIteration:
-                    self._chat.receive_eof()
+                    if not self._closed:
+                        self._chat.receive_eof()
                     raise
                 chunk = self._chat.receive_event(event)
                 if chunk is not None:
                     return chunk
         except SSEError as exc:
-            self.close()
             if isinstance(exc, APIError):
                 exc.of(self.response)
+            self.close()
             raise
         self.close()
         raise StopIteration
 
     def close(self) -> None:
         """Close the connection and end the iteration, which stops the model's work."""
+        self._closed = True
         if self._events is not None:
             self._events.close()
 

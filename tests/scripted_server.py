@@ -2,7 +2,8 @@
 
 It runs in a thread, so that asyncio, trio and blocking clients meet the same peer. Each
 connection gets the next script: the pieces to write and how to end. Pieces go out one
-by one; the server never waits for time, only for the client.
+by one; the server never waits for time, only for the client, or for an event that stands
+between two pieces.
 """
 
 from __future__ import annotations
@@ -11,33 +12,50 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
 
-End = Literal["close", "reset", "hold"]
+End = Literal["close", "reset", "hold", "unwrap"]
+Reads = Literal["request", "head", "nothing"]
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+WAIT = 10
+"""Seconds after which a test has failed that waits for the other side."""
 
 
 @dataclass
 class Script:
-    """What one connection gets: pieces, then a close, a reset, or silence ("hold")."""
+    """What one connection gets: pieces, then an end.
 
-    pieces: list[bytes]
+    The end is a close, a reset, silence ("hold"), or, for TLS, a close with close_notify
+    ("unwrap"). A ``threading.Event`` among the pieces is waited for.
+    """
+
+    pieces: Sequence[bytes | threading.Event]
     end: End = "close"
+    reads: Reads = "request"
+    """How much of the request is read before the answer; a TLS handshake belongs to it."""
     request: bytes = b""
     """What the client sent, filled in by the server."""
+    opened: threading.Event = field(default_factory=threading.Event)
+    """Set when the client has connected."""
     closed: threading.Event = field(default_factory=threading.Event)
     """Set when the client has closed its side."""
 
 
+def chunks(pieces: Iterable[bytes]) -> list[bytes]:
+    """Return each piece as one chunk of a chunked body."""
+    return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
+
+
 def chunked(pieces: Iterable[bytes], end: End = "close", *, last_chunk: bool = True) -> Script:
     """Return a script that answers with an event stream in chunks, one for each piece."""
-    body = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
     tail = [b"0\r\n\r\n"] if last_chunk else []
-    return Script([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *body, *tail], end)
+    return Script([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks(pieces), *tail], end)
 
 
 class ScriptedServer:
@@ -67,41 +85,48 @@ class ScriptedServer:
         traceback: TracebackType | None,
     ) -> None:
         self._stopped.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self._listener.close()
-        self._thread.join(10)
+        self._thread.join(WAIT)
         assert not self._thread.is_alive()
 
     def _run(self) -> None:
         for script in self.scripts:
-            self._listener.settimeout(0.05)
-            while True:
-                try:
-                    client, _ = self._listener.accept()
-                    break
-                except TimeoutError:
-                    continue
-                except OSError:
-                    return
             try:
-                client.settimeout(10)
-                if self._ssl_context:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            script.opened.set()
+            try:
+                client.settimeout(WAIT)
+                if self._ssl_context and script.reads != "nothing":
                     client = self._ssl_context.wrap_socket(client, server_side=True)
                 self._serve(client, script)
             except OSError:
                 script.closed.set()  # the client went first, which is what some tests do
             finally:
                 client.close()
+        self._listener.close()
 
     def _serve(self, client: socket.socket, script: Script) -> None:
-        script.request = _read_request(client)
+        if script.reads != "nothing":
+            script.request = _read_request(client, with_body=script.reads == "request")
         for piece in script.pieces:
-            client.sendall(piece)
+            if isinstance(piece, bytes):
+                client.sendall(piece)
+            else:
+                assert piece.wait(WAIT)
         if script.end == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
+        if script.end == "unwrap":
+            assert isinstance(client, ssl.SSLSocket)
+            client.unwrap().close()
+            return
         if script.end == "close":
             client.shutdown(socket.SHUT_WR)
-        client.settimeout(0.05)
+        client.settimeout(0.02)
         while not self._stopped.is_set():
             try:
                 if not client.recv(65536):
@@ -111,7 +136,7 @@ class ScriptedServer:
                 continue
 
 
-def _read_request(client: socket.socket) -> bytes:
+def _read_request(client: socket.socket, *, with_body: bool) -> bytes:
     request = b""
     while b"\r\n\r\n" not in request:
         data = client.recv(65536)
@@ -124,6 +149,9 @@ def _read_request(client: socket.socket) -> bytes:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
-    while len(body) < length:
-        body += client.recv(65536)
+    while with_body and len(body) < length:
+        data = client.recv(65536)
+        if not data:
+            break
+        body += data
     return head + b"\r\n\r\n" + body

@@ -504,3 +504,33 @@ def test_t18_no_herd(draw: Callable[[], float]) -> None:
 
     assert wait is not None
     assert 3.0 <= wait < 6.0
+
+
+def test_headers_of_each_attempt() -> None:
+    """Fresh tokens go to the origin that was asked, and to no other."""
+    request = Request("http://h/", headers={"X-Old": "1"}, json={})
+    machine = Reconnection(request, replay=True, uniform=lambda: 0.0)
+    head = OK + b"data: a\n\n"
+
+    sent = machine.connect(0.0, headers={"Authorization": "first"}).data_to_send()
+    assert b"authorization: first\r\n" in sent
+    assert b"x-old" not in sent
+    assert b"content-type: application/json\r\n" in sent
+    machine.connect(0.0, headers={}).receive_data(head)
+    machine.closed(0.0)
+    sent = machine.connect(0.0, headers={"Authorization": "third"}).data_to_send()
+    assert b"authorization: third\r\n" in sent
+
+
+def test_headers_of_each_attempt_stay_at_home() -> None:
+    """A permanent redirect to another origin is asked without them (C22)."""
+    machine = Reconnection(Request("http://h/"), uniform=lambda: 0.0)
+    connection = machine.connect(0.0, headers={"Authorization": "s"})
+    with pytest.raises(ResponseError) as raised:
+        connection.receive_data(location(308, "http://other/"))
+    machine.closed(0.0, raised.value)
+    for _ in range(2):
+        connection = machine.connect(0.0, headers={"Authorization": "s"})
+        assert b"authorization" not in connection.data_to_send()
+        connection.receive_data(OK)
+        machine.closed(0.0)
