@@ -16,6 +16,8 @@ from ._errors import (
     ResponseError,
     SSEError,
     TimeoutException,
+    TLSError,
+    TooManyRedirects,
     TransportError,
 )
 from ._events import Comment, ServerSentEvent
@@ -25,7 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._client import EventStream, stream
     from ._connection import Connection
+    from ._event_source import EventSource
     from ._http import Headers, Request, Response, Timeout
+    from ._reconnect import Disconnected, Opened, Reconnection
 
 __version__ = "0.1.0"
 
@@ -33,20 +37,26 @@ __all__ = [
     "Comment",
     "ConnectTimeout",
     "Connection",
+    "Disconnected",
+    "EventSource",
     "EventStream",
     "EventStreamParser",
     "EventTooLarge",
     "HeadTimeout",
     "Headers",
+    "Opened",
     "ProtocolError",
     "ReadTimeout",
+    "Reconnection",
     "Request",
     "Response",
     "ResponseError",
     "SSEError",
     "ServerSentEvent",
+    "TLSError",
     "Timeout",
     "TimeoutException",
+    "TooManyRedirects",
     "TransportError",
     "aiter_events",
     "encode",
@@ -58,8 +68,12 @@ __all__ = [
 
 _LAZY = {
     "Connection": "_connection",
+    "Disconnected": "_reconnect",
+    "EventSource": "_event_source",
     "EventStream": "_client",
     "Headers": "_http",
+    "Opened": "_reconnect",
+    "Reconnection": "_reconnect",
     "Request": "_http",
     "Response": "_http",
     "Timeout": "_http",

@@ -21,8 +21,10 @@ from ._errors import (
     ConnectTimeout,
     HeadTimeout,
     ReadTimeout,
+    ResponseError,
     SSEError,
     TimeoutException,
+    TLSError,
     TransportError,
 )
 from ._events import Comment, ServerSentEvent
@@ -86,23 +88,13 @@ class EventStream(Generic[Item]):
         if self._entered or self._connection.ended:
             raise RuntimeError("an event stream is entered once; ask for a new one")
         self._entered = True
-        try:
-            with _limit(self._timeout.connect, ConnectTimeout, "connection"):
-                self._transport = await _connect(self._connection.request.url, self._ssl_context)
-            with _limit(self._timeout.head, HeadTimeout, "response head"):
-                with _transport_errors("sending the request"):
-                    await self._transport.send(self._connection.data_to_send())
-                while not self._connection.answered:
-                    await self._receive()
-        except TransportError as exc:
-            await self.aclose()
-            if (error := self._connection.transport_failed(exc)) is exc:
-                raise
-            raise error from exc
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
+        while True:
+            try:
+                await self._open()
+            except ResponseError as exc:
+                self._connection = self._connection.redirected(exc)
+            else:
+                return self
 
     async def __aexit__(
         self,
@@ -141,6 +133,24 @@ class EventStream(Generic[Item]):
             raise
         finally:
             self._receiving = False
+
+    async def _open(self) -> None:
+        try:
+            with _limit(self._timeout.connect, ConnectTimeout, "connection"):
+                self._transport = await _connect(self._connection.request.url, self._ssl_context)
+            with _limit(self._timeout.head, HeadTimeout, "response head"):
+                with _transport_errors("sending the request"):
+                    await self._transport.send(self._connection.data_to_send())
+                while not self._connection.answered:
+                    await self._receive()
+        except TransportError as exc:
+            await self.aclose()
+            if (error := self._connection.transport_failed(exc)) is exc:
+                raise
+            raise error from exc
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         """Close the socket and end the iteration. Does not wait for the peer."""
@@ -203,6 +213,7 @@ def stream(
     ssl_context: ssl.SSLContext | None = None,
     max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
     comments: bool = False,
+    allow_http: bool = False,
 ) -> EventStream[Any]:
     """Ask for one event stream: one request, one response, no reconnecting.
 
@@ -224,6 +235,9 @@ def stream(
         ssl_context: in place of one with the system's trust store.
         max_event_size: bytes of one event, None for no limit; see ``EventStreamParser``.
         comments: yield ``Comment`` items too.
+        allow_http: follow a redirect from https to http, which is an error otherwise. Up to
+            20 redirects are followed; to another origin go neither the caller's headers,
+            but Accept, Accept-Language and User-Agent, nor a body.
 
     Raises:
         ValueError: the request cannot be sent as given, or the last event ID holds CR, LF
@@ -238,12 +252,13 @@ def stream(
         last_event_id=last_event_id,
         max_event_size=max_event_size,
         comments=comments,
+        allow_http=allow_http,
     )
     return EventStream(connection, timeout=Timeout.of(timeout), ssl_context=ssl_context)
 
 
 async def _connect(url: URL, ssl_context: ssl.SSLContext | None) -> anyio.abc.ByteStream:
-    with _transport_errors(f"connecting to {url.authority}"):
+    with _transport_errors(f"connecting to {url.authority}", TLSError):
         if url.scheme == "http":
             return await anyio.connect_tcp(url.host, url.port)
         return await anyio.connect_tcp(
@@ -271,8 +286,14 @@ def _limit(
 
 
 @contextmanager
-def _transport_errors(action: str) -> Iterator[None]:
+def _transport_errors(
+    action: str, tls_error: type[TransportError] = TransportError
+) -> Iterator[None]:
     try:
         yield
+    except ssl.SSLEOFError as exc:
+        raise TransportError(f"{action} failed: {exc}") from exc
+    except ssl.SSLError as exc:
+        raise tls_error(f"{action} failed: {exc}") from exc
     except (OSError, anyio.BrokenResourceError) as exc:
         raise TransportError(f"{action} failed: {exc.__cause__ or exc}") from exc

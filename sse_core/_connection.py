@@ -29,6 +29,7 @@ from ._http import (
     last_event_id_field,
 )
 from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser
+from ._redirect import Redirects, is_redirect
 
 if TYPE_CHECKING:
     import ssl
@@ -75,13 +76,15 @@ class StreamOptions(TypedDict, total=False):
     timeout: Timeout | float | None
     ssl_context: ssl.SSLContext | None
     max_event_size: int | None
+    allow_http: bool
 
 
 class Connection(Generic[Item]):
     """A sans-IO client for one request and the event stream that answers it.
 
-    The arguments after ``request`` are those of ``EventStreamParser``; the last event
-    ID also goes out as ``Last-Event-ID``.
+    ``last_event_id``, ``max_event_size`` and ``comments`` are those of
+    ``EventStreamParser``; the last event ID also goes out as ``Last-Event-ID``. With
+    ``redirects``, ``redirected`` has the exchange that follows a redirect.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Connection(Generic[Item]):
         last_event_id: str = "",
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool = False,
+        redirects: Redirects | None = None,
     ) -> None:
         self.request = request
         self.response: Response | None = None
@@ -99,9 +103,12 @@ class Connection(Generic[Item]):
         """Whether the exchange is over: no more bytes are wanted."""
         self.end: Literal["complete", "closed"] | None = None
         """How a stream ended: by its framing, or by the peer's close where that is legal."""
+        self._max_event_size = max_event_size
+        self._comments = comments
         self.parser: EventStreamParser[Item] = EventStreamParser(
             last_event_id, max_event_size, comments
         )
+        self._redirects = redirects
         self._failure: SSEError | None = None
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _PIECE)
         self._received = 0
@@ -166,6 +173,23 @@ class Connection(Generic[Item]):
                 raise
         return items
 
+    def redirected(self, error: ResponseError) -> Connection[Item]:
+        """Return the exchange to have in place of this one, whose response was a redirect.
+
+        Raises:
+            ResponseError: ``error``, where it is no redirect or one that is not followed.
+            TooManyRedirects: the twenty-first.
+        """
+        if self._redirects is None or not self._redirects.follow(error.response):
+            raise error
+        return Connection(
+            self._redirects.request,
+            last_event_id=self.parser.last_event_id,
+            max_event_size=self._max_event_size,
+            comments=self._comments,
+            redirects=self._redirects,
+        )
+
     def transport_failed(self, error: TransportError) -> SSEError:
         """Return what to raise when reading failed with ``error``.
 
@@ -229,6 +253,9 @@ class Connection(Generic[Item]):
         # 204 tells a client to stop: a stream without events, whatever its headers say.
         if response.status != 204 and not _is_event_stream(response):
             self._error_body = bytearray()
+            if is_redirect(response):
+                # Its body is for people, and may never end.
+                self._raise_response_error()
 
     def _receive_body(self, event: h11.Data, items: list[Item]) -> None:
         data = bytes(event.data)
@@ -313,6 +340,7 @@ def open_connection(
     last_event_id: str,
     max_event_size: int | None,
     comments: bool,
+    allow_http: bool = False,
 ) -> Connection[Any]:
     """Return the connection for the arguments that both shells' ``stream`` take."""
     if isinstance(url, Request):
@@ -324,7 +352,11 @@ def open_connection(
     if not {"\r", "\n", "\0"}.isdisjoint(last_event_id):
         raise ValueError("a last event ID holds no CR, LF or NUL")
     return Connection(
-        request, last_event_id=last_event_id, max_event_size=max_event_size, comments=comments
+        request,
+        last_event_id=last_event_id,
+        max_event_size=max_event_size,
+        comments=comments,
+        redirects=Redirects(request, allow_http=allow_http),
     )
 
 

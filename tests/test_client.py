@@ -496,10 +496,14 @@ def test_caller_mistakes_are_found_before_connecting(shell: Shell) -> None:
     """What cannot be asked for is a ValueError from the call itself."""
     with pytest.raises(ValueError, match="URL"):
         shell.stream("ftp://h")
-    with pytest.raises(ValueError, match="CR, LF or NUL"):
-        shell.stream("http://h", last_event_id="a\nb")
+    for character in "\r\n\0":
+        with pytest.raises(ValueError, match="CR, LF or NUL"):
+            shell.stream("http://h", last_event_id=f"a{character}b")
     with pytest.raises(ValueError, match="limit of time"):
         shell.stream("http://h", timeout=-1)
+    for argument in ("method", "headers", "content", "json"):
+        with pytest.raises(ValueError, match="a Request says"):
+            shell.stream(Request("http://h"), **{argument: ""})
 
 
 @on_every_shell

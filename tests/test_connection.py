@@ -26,7 +26,6 @@ from sse_core import (
     SSEError,
     TransportError,
 )
-from sse_core._connection import open_connection
 
 OK = b"HTTP/1.1 200 OK\r\n"
 TYPE = b"Content-Type: text/event-stream\r\n"
@@ -421,6 +420,7 @@ def test_cut_in_the_head(framing: str) -> None:
         HEAD + b" folded\r\n\r\n",
         HEAD + b"X: y\r\n\tfolded\r\n\r\n",
         b"HTTP/1.1 100 C\r\nX: y\r\n folded\r\n\r\n",
+        b"HTTP/1.1 103 E\r\n\r\n" + HEAD + b" folded\r\n\r\n",
         HEAD + b"X: a\0b\r\n\r\n",
         HEAD + b"X: a\rb\r\n\r\n",
         HEAD + b"X : y\r\n\r\n",
@@ -444,7 +444,16 @@ def test_head_that_is_not_http(head: bytes, cut: Cut) -> None:
 
 
 @by_every_cut
-@pytest.mark.parametrize("start", [b"220 mail ESMTP\r\n", b"SSH-2.0-x\r\n", b"HTTP/2", b"\x16"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"220 mail ESMTP\r\n",
+        b"HTTP/1.1 103 E\r\n\r\n220 mail",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/2",
+        b"\x16",
+    ],
+)
 def test_peer_that_speaks_something_else(start: bytes, cut: Cut) -> None:
     """It is known by its first bytes, without waiting for the end of a head."""
     assert ([], ProtocolError) == receive(cut(start))
@@ -732,41 +741,6 @@ def test_errors_can_be_pickled(error: SSEError) -> None:
     after = pickle.loads(pickle.dumps(error))
 
     assert (type(error), str(error), vars(error)) == (type(after), str(after), vars(after))
-
-
-def test_open_connection_from_a_request() -> None:
-    """A Request says it all; further arguments about the request are refused."""
-    options: dict[str, Any] = {
-        "method": None,
-        "headers": None,
-        "content": None,
-        "json": None,
-        "last_event_id": "1",
-        "max_event_size": 5,
-        "comments": False,
-    }
-    request = Request("http://h")
-
-    assert request is open_connection(request, **options).request
-    for argument in ("method", "headers", "content", "json"):
-        with pytest.raises(ValueError, match="a Request says"):
-            open_connection(request, **{**options, argument: ""})
-
-
-@pytest.mark.parametrize("last_event_id", ["a\rb", "a\nb", "a\0b"])
-def test_last_event_id_of_the_caller(last_event_id: str) -> None:
-    """An ID that can never be sent is the caller's mistake."""
-    with pytest.raises(ValueError, match="CR, LF or NUL"):
-        open_connection(
-            "http://h",
-            method=None,
-            headers=None,
-            content=None,
-            json=None,
-            last_event_id=last_event_id,
-            max_event_size=None,
-            comments=False,
-        )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,273 @@
+"""One event stream over blocking sockets; see ``_client``, which has the same order of lines."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+
+from ._connection import Connection, StreamOptions, open_connection
+from ._errors import (
+    ConnectTimeout,
+    HeadTimeout,
+    ReadTimeout,
+    ResponseError,
+    SSEError,
+    TimeoutException,
+    TLSError,
+    TransportError,
+)
+from ._events import Comment, ServerSentEvent
+from ._http import DEFAULT_TIMEOUT, URL, HeadersInput, Request, Response, Timeout
+from ._parser import DEFAULT_MAX_EVENT_SIZE
+
+__all__ = ["EventStream", "stream"]
+
+READ_SIZE = 64 * 1024
+
+# Seconds. Sockets take no more than 2^31 milliseconds.
+_LONGEST_TIMEOUT = 2_000_000
+
+Item = TypeVar("Item", bound=ServerSentEvent | Comment)
+
+
+class EventStream(Generic[Item]):
+    """The event stream that answers one request; what ``stream`` returns.
+
+    A context manager and an iterator over the events. Entering connects, sends the
+    request and reads the response head; leaving closes the socket. The iteration ends
+    when the server ends the stream; a stream that is cut short raises TransportError
+    after its last complete event.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Item],
+        *,
+        timeout: Timeout,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._ssl_context = ssl_context
+        self._items: deque[Item] = deque()
+        self._transport: socket.socket | None = None
+        self._entered = False
+        self._receiving = False
+
+    @property
+    def response(self) -> Response:
+        """Status and headers of the response; there from the beginning of the block."""
+        if self._connection.response is None:
+            raise RuntimeError("no response yet: enter the stream with `with` first")
+        return self._connection.response
+
+    @property
+    def last_event_id(self) -> str:
+        """The last event ID string, as of the bytes that have been read."""
+        return self._connection.parser.last_event_id
+
+    @property
+    def reconnection_time(self) -> int | None:
+        """The latest valid ``retry`` in milliseconds, or None."""
+        return self._connection.parser.reconnection_time
+
+    def __enter__(self) -> Self:
+        if self._entered or self._connection.ended:
+            raise RuntimeError("an event stream is entered once; ask for a new one")
+        self._entered = True
+        while True:
+            try:
+                self._open()
+            except ResponseError as exc:
+                self._connection = self._connection.redirected(exc)
+            else:
+                return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        if not self._entered:
+            raise RuntimeError("enter the stream with `with` first")
+        if self._receiving:
+            raise RuntimeError("another thread is waiting for the next event of this stream")
+        try:
+            while not (items := self._items):
+                if (transport := self._transport) is None:
+                    raise StopIteration
+                if self._connection.ended:
+                    self.close()
+                else:
+                    self._receive(transport, _Limit(self._timeout.idle, ReadTimeout, "byte"))
+            return items.popleft()
+        except SSEError:
+            if self._transport is None:
+                raise StopIteration from None  # closed by another thread
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        try:
+            limit = _Limit(self._timeout.connect, ConnectTimeout, "connection")
+            transport = _connect(self._connection.request.url, self._ssl_context, limit)
+            self._transport = transport
+            limit = _Limit(self._timeout.head, HeadTimeout, "response head")
+            with limit.errors("sending the request"):
+                transport.settimeout(limit.left())
+                transport.sendall(self._connection.data_to_send())
+            while not self._connection.answered:
+                self._receive(transport, limit)
+        except TransportError as exc:
+            self.close()
+            if (error := self._connection.transport_failed(exc)) is exc:
+                raise
+            raise error from exc
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the socket and end the iteration, also one that waits in another thread.
+
+        Does not wait for the peer.
+        """
+        transport, self._transport = self._transport, None
+        self._connection.ended = True
+        self._items = deque()
+        if transport is not None:
+            with suppress(OSError):
+                # Wakes the thread in recv(), which close() would not, and which then closes.
+                # Not by SSLSocket's method, which takes TLS away under that thread.
+                socket.socket.shutdown(transport, socket.SHUT_RDWR)
+            if not self._receiving:
+                transport.close()
+
+    def _receive(self, transport: socket.socket, limit: _Limit) -> None:
+        data = b""
+        if not self._connection.failed:
+            data = self._read(transport, limit)
+        self._items.extend(self._connection.receive_data(data))
+
+    def _read(self, transport: socket.socket, limit: _Limit) -> bytes:
+        self._receiving = True
+        try:
+            with limit.errors("reading the response"):
+                transport.settimeout(limit.left())
+                return transport.recv(READ_SIZE)
+        finally:
+            self._receiving = False
+            if self._transport is None:
+                transport.close()
+
+
+@overload
+def stream(
+    url: str | Request, *, comments: Literal[False] = False, **options: Unpack[StreamOptions]
+) -> EventStream[ServerSentEvent]: ...
+
+
+@overload
+def stream(
+    url: str | Request, *, comments: bool, **options: Unpack[StreamOptions]
+) -> EventStream[ServerSentEvent | Comment]: ...
+
+
+def stream(
+    url: str | Request,
+    *,
+    method: str | None = None,
+    headers: HeadersInput | None = None,
+    content: bytes | str | None = None,
+    json: Any = None,
+    last_event_id: str = "",
+    timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+    ssl_context: ssl.SSLContext | None = None,
+    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
+    comments: bool = False,
+    allow_http: bool = False,
+) -> EventStream[Any]:
+    """Ask for one event stream: one request, one response, no reconnecting.
+
+    Arguments, outcome and errors are those of ``sse_core.stream``.
+    """
+    connection = open_connection(
+        url,
+        method=method,
+        headers=headers,
+        content=content,
+        json=json,
+        last_event_id=last_event_id,
+        max_event_size=max_event_size,
+        comments=comments,
+        allow_http=allow_http,
+    )
+    return EventStream(connection, timeout=Timeout.of(timeout), ssl_context=ssl_context)
+
+
+def _connect(url: URL, ssl_context: ssl.SSLContext | None, limit: _Limit) -> socket.socket:
+    with limit.errors(f"connecting to {url.authority}", TLSError):
+        transport = socket.create_connection((url.host, url.port), limit.left())
+        try:
+            transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if url.scheme == "http":
+                return transport
+            transport.settimeout(limit.left())
+            # A TLS peer that is cut off without close_notify is an error, not an end.
+            return (ssl_context or ssl.create_default_context()).wrap_socket(
+                transport, server_hostname=url.host, suppress_ragged_eofs=False
+            )
+        except BaseException:
+            transport.close()
+            raise
+
+
+class _Limit:
+    """A limit of time over one or several blocking calls."""
+
+    def __init__(
+        self, seconds: float | None, exception: type[TimeoutException], awaited: str
+    ) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._exception = exception
+        self._message = f"no {awaited} within {seconds} seconds"
+
+    def left(self) -> float | None:
+        """Return the seconds that are left for the next call."""
+        if self._deadline is None:
+            return None
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise self._exception(self._message)
+        return left if left < _LONGEST_TIMEOUT else None
+
+    @contextmanager
+    def errors(
+        self, action: str, tls_error: type[TransportError] = TransportError
+    ) -> Iterator[None]:
+        try:
+            yield
+        except TransportError:
+            raise
+        except ssl.SSLEOFError as exc:
+            raise TransportError(f"{action} failed: {exc}") from exc
+        except ssl.SSLError as exc:
+            raise tls_error(f"{action} failed: {exc}") from exc
+        except OSError as exc:
+            # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
+            if isinstance(exc, TimeoutError) and exc.errno is None:
+                raise self._exception(self._message) from exc
+            raise TransportError(f"{action} failed: {exc}") from exc
