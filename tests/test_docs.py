@@ -25,9 +25,8 @@ EXAMPLES = [
 ]
 
 CHAT = b"".join(
-    b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text
+    b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text.encode()
     for text in ("て", "います", "。")
-    for text in [text.encode()]
 )
 FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
