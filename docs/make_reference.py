@@ -21,8 +21,9 @@ INTRODUCTION = """\
 # Reference
 
 Made from the docstrings by `docs/make_reference.py`.
-Times are seconds unless a name says otherwise; `retry` and `reconnection_time` are milliseconds, as sent.
-What a peer did wrong is an `SSEError`; what the caller did wrong is a `TypeError`, `ValueError` or `RuntimeError`.
+Times are seconds, but the parser's `retry` and `reconnection_time` are milliseconds, as sent.
+What a peer did wrong is an `SSEError`; what the caller did wrong is a `TypeError`, a `ValueError`
+or a `RuntimeError`.
 """
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
