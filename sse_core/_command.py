@@ -53,8 +53,11 @@ def run(name: str, command: Callable[[], None]) -> int:
     0 also when the reader of standard output has gone, 1 for errors, 130 for Ctrl-C.
     """
     try:
-        command()
-        sys.stdout.flush()
+        try:
+            command()
+            sys.stdout.flush()
+        except BaseExceptionGroup as group:
+            raise _innermost(group) from group
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -65,6 +68,13 @@ def run(name: str, command: Callable[[], None]) -> int:
         print(f"{name}: {text}", file=sys.stderr)
         return 1
     return 0
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    """Return what a task group wrapped, if it is one exception."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
 
 
 def _explanation(exc: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sse_core.__main__ import main as sse
+from sse_core._command import run
 from sse_openai.__main__ import main as sse_openai
 
 from .scripted_server import HEAD, Script, ScriptedServer, chunked
@@ -158,6 +160,37 @@ def test_closed_pipe_is_quiet() -> None:
             _, err = process.communicate(timeout=LIMIT)
 
     assert (b"", 0) == (err, process.returncode)
+
+
+def test_closed_pipe_is_quiet_for_the_demo() -> None:
+    """`sse-openai demo | head -1` is no error either, with a server in the same process."""
+    with running([*SSE_OPENAI, "demo", "hi", "--delay", "0"]) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=LIMIT)
+
+    assert (b"", 0) == (err, process.returncode)
+
+
+def test_mock_on_a_port_in_use(capfd: pytest.CaptureFixture[str]) -> None:
+    """One line, as for every error."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status = sse_openai(["mock", "--port", str(taken.getsockname()[1])])
+
+    out, err = capfd.readouterr()
+    assert (1, "", 1) == (status, out, err.count("\n"))
+    assert err.startswith("sse-openai: ")
+
+
+def test_several_failures_at_once_are_no_errors_of_a_peer() -> None:
+    """A group of more than one is shown as it is: a bug, not a fault."""
+
+    def command() -> None:
+        raise ExceptionGroup("two", [ValueError("1"), ValueError("2")])
+
+    with pytest.raises(ExceptionGroup, match="two"):
+        run("sse", command)
 
 
 def on_a_terminal(command: list[str]) -> bytes:
