@@ -67,8 +67,10 @@ def chat_request(
         "OpenAI-Project": project or os.environ.get("OPENAI_PROJECT_ID"),
     }
     given = {name.lower() for name in headers or ()}
+    # A query, such as Azure's api-version, stays behind the path.
+    path, question_mark, query = (base_url or DEFAULT_BASE_URL).partition("?")
     return Request(
-        f"{(base_url or DEFAULT_BASE_URL).rstrip('/')}/chat/completions",
+        f"{path.rstrip('/')}/chat/completions{question_mark}{query}",
         "POST",
         headers={
             name: value for name, value in fields.items() if value and name.lower() not in given

@@ -243,3 +243,11 @@ def test_required(name: str) -> None:
 
     with pytest.raises(TypeError, match=name):
         chat_request(**arguments)
+
+
+@pytest.mark.parametrize("base_url", ["http://h/v1?api-version=1", "http://h/v1/?api-version=1"])
+def test_query_of_the_base_url(base_url: str) -> None:
+    """It stays behind the path that is added."""
+    request = chat_request(model="m", messages=[], base_url=base_url)
+
+    assert "http://h/v1/chat/completions?api-version=1" == str(request.url)

@@ -392,6 +392,7 @@ def test_on_end_stop() -> None:
         ([b"id: abc\ndata\n\nid: def\ndata: Goodbye"], b"abc"),
         (["id: é✓\ndata\n\n".encode()], "é✓".encode()),
         ([b"id:  x\ndata\n\n"], b"x"),
+        ([b"id: a\x01\x7fb\ndata\n\n"], b"a\x01\x7fb"),
         ([b"id: a\x0bb\ndata\n\n"], None),
         ([b"id: a\x0cb\ndata\n\n"], None),
         ([b"id: %b\ndata\n\n" % (b"x" * 8192)], b"x" * 8192),
