@@ -291,9 +291,7 @@ def _transport_errors(
 ) -> Iterator[None]:
     try:
         yield
-    except ssl.SSLEOFError as exc:
-        raise TransportError(f"{action} failed: {exc}") from exc
-    except ssl.SSLError as exc:
+    except ssl.SSLError as exc:  # of an end of file anyio makes a BrokenResourceError
         raise tls_error(f"{action} failed: {exc}") from exc
     except (OSError, anyio.BrokenResourceError) as exc:
         raise TransportError(f"{action} failed: {exc.__cause__ or exc}") from exc

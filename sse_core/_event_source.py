@@ -125,6 +125,7 @@ class EventSource(Generic[Item]):
         self._wake = 0.0
         self._closed = False
         self._close = anyio.Event()
+        self._connecting: anyio.CancelScope | None = None
         self._busy = False
 
     @property
@@ -181,6 +182,8 @@ class EventSource(Generic[Item]):
         """Close the connection and end the iteration, also one that waits in another task."""
         self._closed = True
         self._close.set()
+        if self._connecting is not None:
+            self._connecting.cancel()
         self._items.clear()
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -214,7 +217,8 @@ class EventSource(Generic[Item]):
         connection = self._machine.connect(anyio.current_time(), headers)
         stream = EventStream(connection, timeout=self._timeout, ssl_context=self._ssl_context)
         try:
-            await stream.__aenter__()
+            with anyio.CancelScope() as self._connecting:  # cancelled by aclose()
+                await stream.__aenter__()
         except SSEError as exc:
             self._disconnected(exc)
             return

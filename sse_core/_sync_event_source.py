@@ -116,6 +116,7 @@ class EventSource(Generic[Item]):
         self._timeout = Timeout.of(timeout)
         self._ssl_context = ssl_context
         self._stream: EventStream[Any] | None = None
+        self._connecting: EventStream[Any] | None = None
         self._response: Response | None = None
         self._items: deque[Item | Opened | Disconnected] = deque()
         self._wake = 0.0
@@ -178,9 +179,9 @@ class EventSource(Generic[Item]):
         self._closed = True
         self._close.set()
         self._items.clear()
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
+        self._stream = None
+        if self._connecting is not None:
+            self._connecting.close()
 
     def _next(self) -> Item | Opened | Disconnected:
         if self._busy:
@@ -206,6 +207,7 @@ class EventSource(Generic[Item]):
         headers = self._headers() if self._headers is not None else None
         connection = self._machine.connect(time.monotonic(), headers)
         stream = EventStream(connection, timeout=self._timeout, ssl_context=self._ssl_context)
+        self._connecting = stream  # for close() in another thread
         try:
             stream.__enter__()
         except SSEError as exc:

@@ -117,7 +117,7 @@ def test_items_show_the_life_of_the_source(shell: Shell) -> None:
     async def scenario(source: Any) -> list[Any]:
         iterator = source.items()
         found: list[Any] = []
-        step = iterator.__next__ if shell.blocking else iterator.__anext__
+        step = iter(iterator).__next__ if shell.blocking else aiter(iterator).__anext__
         try:
             while True:
                 item = step()
@@ -154,6 +154,7 @@ def test_state_and_response(shell: Shell) -> None:
     async def scenario(source: Any) -> list[Any]:
         async with source:
             before = source.state
+            assert "old" == source.last_event_id
             with pytest.raises(RuntimeError, match="ask for the first event"):
                 _ = source.response
             event = await source.__anext__()
@@ -252,6 +253,76 @@ def test_close_from_another_thread() -> None:
 
 
 @pytest.mark.anyio
+async def test_close_while_connecting() -> None:
+    """The same while the response's head is waited for; nothing is left open."""
+    script = Script([], "hold")
+    with ScriptedServer(script) as server:
+        source = sse_core.EventSource(server.url)
+        async with anyio.create_task_group() as tasks:
+
+            async def read() -> None:
+                assert [] == [event async for event in source]
+
+            tasks.start_soon(read)
+            await anyio.to_thread.run_sync(script.opened.wait, 10)
+            await anyio.wait_all_tasks_blocked()
+            await source.aclose()
+        assert await anyio.to_thread.run_sync(script.closed.wait, 10)
+
+
+def test_close_while_connecting_from_another_thread() -> None:
+    """The same for the blocking one."""
+    script = Script([], "hold")
+    with ScriptedServer(script) as server:
+        source = sse_core.sync.EventSource(server.url)
+
+        def close() -> None:
+            assert script.opened.wait(10)
+            source.close()
+
+        closing = threading.Thread(target=close)
+        closing.start()
+
+        assert [] == list(source)
+        closing.join()
+        assert script.closed.wait(10)
+
+
+def test_close_an_open_source_from_another_thread() -> None:
+    """The thread that waits for an event ends its iteration."""
+    script = chunked([b"data: a\n\n"], "hold", last_chunk=False)
+    with ScriptedServer(script) as server:
+        source = sse_core.sync.EventSource(server.url)
+        assert ServerSentEvent("a") == next(source)
+        closing = threading.Timer(0.05, source.close)
+        closing.start()
+
+        assert [] == list(source)
+        closing.join()
+        assert script.closed.wait(10)
+
+
+def test_two_calling_threads() -> None:
+    """Reading 13 for the blocking one."""
+    gate = threading.Event()
+    script = Script([*chunked([]).pieces[:1], gate, b"9\r\ndata: a\n\n\r\n"], "hold")
+    with ScriptedServer(script) as server, sse_core.sync.EventSource(server.url) as source:
+        items = source.items()
+        assert isinstance(next(items), Opened)
+        found: list[Any] = []
+        first = threading.Thread(target=lambda: found.append(next(items)))
+        first.start()
+        while not source._busy:  # until the other thread waits
+            pass
+        with pytest.raises(RuntimeError, match="another thread"):
+            next(source)
+        gate.set()
+        first.join()
+
+    assert [ServerSentEvent("a")] == found
+
+
+@pytest.mark.anyio
 async def test_two_callers() -> None:
     """Reading 13: RuntimeError in the second; the first goes on."""
     gate = threading.Event()
@@ -300,6 +371,18 @@ def test_cancelled_anywhere(backend: str, way: Cancelling) -> None:
             break
         suspension += 1
     assert suspension > 3
+
+
+@pytest.mark.anyio
+async def test_close_before_the_first_event() -> None:
+    """Nothing was opened, nothing is asked."""
+    source = sse_core.EventSource("http://127.0.0.1:1/")
+    await source.aclose()
+    assert [] == [event async for event in source]
+
+    blocking = sse_core.sync.EventSource("http://127.0.0.1:1/")
+    blocking.close()
+    assert [] == list(blocking)
 
 
 def test_head_without_body() -> None:

@@ -5,7 +5,6 @@ Found by ``tests/mutation/run.py``. Each holds what no other test held by name.
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import pytest
@@ -59,6 +58,18 @@ def test_plain_blocks_take_the_fast_path(stream: bytes, events: list[tuple[str, 
 
 
 @pytest.mark.parametrize(
+    "stream",
+    [b"data: a\n\n", b"data: a\n\ndata: b\n\n", b"event: a\ndata: b\n\nevent: c\ndata: d\n\n"],
+)
+def test_plain_blocks_hold_the_last_event_id(stream: bytes) -> None:
+    """Every event of a read has the ID that an earlier read or connection left."""
+    assert {"7"} == {event.id for event in EventStreamParser("7").receive_data(stream)}
+    assert {"8"} == {
+        event.id for event in receive_all(EventStreamParser("7"), b"id: 8\n\n", stream)
+    }
+
+
+@pytest.mark.parametrize(
     ("begin", "rest"),
     [
         (b"data: a\n", b"data: b\n\n"),
@@ -93,6 +104,7 @@ def test_fast_path_after_the_general_one() -> None:
         b"event: a\ndata: b\nid: 5\n\n",
         b"event: a\nid: 5\ndata: b\n\n",
         b"event: a\ndata: b\n\nevent: c\nid: 5\n\n",
+        b"event: a\ndata: b\n\nevent: c\nid: 5\ndata: d\n\n",
         b"event: a\ndata: b\n\nevent: c\n\nevent: d\ndata: e\nid: 5\n\n",
         b"data: a\rid: 5\r\n\r\n",
         b"data: a\r\n\r\ndata: b\rid: 5\r\n\r\n",
@@ -125,6 +137,27 @@ def test_no_other_byte_ends_a_line(last: bytes) -> None:
     events = receive_all(EventStreamParser(), b"data: a\r\ndata: b" + last, b"c\r\n\r\n")
 
     assert [(b"a\nb%bc" % last).decode("utf-8", "replace")] == [event.data for event in events]
+
+
+@pytest.mark.parametrize(
+    "form", [b"%b", b"x%b", b"%bx", b"XX%bXX", b" %b", b"%b ", b"\xef\xbb\xbf%b"]
+)
+@pytest.mark.parametrize("separator", [b": ", b":"])
+@pytest.mark.parametrize("field", [b"data", b"event", b"id", b"retry"])
+def test_only_the_name_itself_is_a_field(field: bytes, separator: bytes, form: bytes) -> None:
+    """No other letters, no capitals, no space: the line says nothing."""
+    name = form % (field.upper() if form == b"%b" else field)
+    parser = EventStreamParser(dispatch_empty=True)
+
+    assert [] == parser.receive_data(b"\n" + name + separator + b"5\n\n")
+    assert ("", None) == (parser.last_event_id, parser.reconnection_time)
+
+
+def test_comment_at_the_start_comes_at_once() -> None:
+    """Only what may become a byte order mark is waited for."""
+    parser: EventStreamParser[Item] = EventStreamParser(comments=True)
+
+    assert [Comment("")] == parser.receive_data(b":\n")
 
 
 # --- limits ---
@@ -228,21 +261,6 @@ def test_limit_is_told_wherever_the_error_comes_from() -> None:
         parser.receive_data(b"")
 
     assert [4, 4, 4] == [caught.value.limit for caught in (at_the_end, again, later)]
-
-
-def test_nothing_is_kept_of_what_follows_a_failure() -> None:
-    """A read that ends in a failure is let go, the beginning of its last line included."""
-    parser = EventStreamParser("", 4)
-    parser.receive_data(b"id: 1\n\n")
-    tracemalloc.start()
-    try:
-        items = parser.receive_data(b"data: a\n\ndata: too large\n" + bytes(2**20))
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert [ServerSentEvent("a", id="1")] == items
-    assert held < 2**16
 
 
 # --- messages ---

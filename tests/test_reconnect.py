@@ -519,6 +519,9 @@ def test_headers_of_each_attempt() -> None:
     assert b"content-type: application/json\r\n" in sent
     machine.connect(0.0, headers={}).receive_data(head)
     machine.closed(0.0)
+    sent = machine.connect(0.0, headers={"Content-Type": "text/x"}).data_to_send()
+    assert b"content-type: text/x\r\n" in sent
+    assert b"application/json" not in sent
     sent = machine.connect(0.0, headers={"Authorization": "third"}).data_to_send()
     assert b"authorization: third\r\n" in sent
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from sse_core._errors import TooManyRedirects
@@ -215,3 +217,10 @@ def test_remembered_with_its_method() -> None:
     assert redirects.follow(response(301, "/b"))
     assert ("GET", "POST") == (redirects.request.method, redirects.remembered.method)
     assert "http://h/" == str(redirects.remembered.url)
+
+
+def test_error_survives_pickling() -> None:
+    """With its limit."""
+    error = pickle.loads(pickle.dumps(TooManyRedirects(20)))
+
+    assert (TooManyRedirects, 20) == (type(error), error.limit)
