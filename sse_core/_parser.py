@@ -372,12 +372,30 @@ class EventStreamParser(_ParserOf["Item"]):
     def _receive_rest_of_block(
         self, data: bytes | bytearray, items: list[Any]
     ) -> bytes | bytearray:
-        """Take what belongs to the block under construction, where its end is plain to see."""
+        """Take what belongs to the block under construction, where that is plain to see."""
         end = data.find(b"\n\n") + 2
-        if not 2 <= end <= _SMALL_BLOCK or 13 in data[:end]:
+        if end < 2:
+            return self._receive_data_lines(data)
+        if end > _SMALL_BLOCK or 13 in data[:end]:
             return data
         self._receive_lines(data[:end], items)
         return b"" if self._failed else data[end:]
+
+    def _receive_data_lines(self, data: bytes | bytearray) -> bytes | bytearray:
+        """Take all complete lines at once, if they are data: the middle of a large event."""
+        end = data.rfind(10)
+        if data[:6] != b"data: " or 13 in data or not self._fast_limit:
+            return data
+        text = data[6:end].decode("utf-8", "replace")
+        values = text.split("\ndata: ")
+        if "\n" in "".join(values):
+            return data
+        self._data += values
+        separators = len("\ndata: ") * (len(values) - 1)
+        self._size += _utf8_length(text) - separators + LINE_COST * len(values)
+        if self._size - LINE_COST > self._limit:
+            self._fail()
+        return data[end + 1 :]
 
     def _begin(self, data: bytes) -> bytes:
         """Meet what is not in the middle of the stream; return what is left of ``data``."""

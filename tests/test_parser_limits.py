@@ -61,3 +61,41 @@ def test_large_lines_are_charged_as_they_are(data: str, too_large: bool) -> None
             parser.receive_data(stream)
     else:
         assert [ServerSentEvent(data)] == parser.receive_data(stream)
+
+
+@pytest.mark.usefixtures("general_path")
+@pytest.mark.parametrize("size", [40, 64, 1000])
+def test_large_event_of_data_lines_in_reads(size: int) -> None:
+    """Reads that lie within one event are taken at once; what is no data line is not."""
+    lines = [f"line {number}" for number in range(200)]
+    stream = "".join(f"data: {line}\n" for line in lines)
+    stream = stream.replace("data: line 100\n", "data: line 100\n: comment\ndata:line 100b\n")
+    stream = f"id: 7\n{stream}\ndata: next\n\n"
+    expected = [*lines[:101], "line 100b", *lines[101:]]
+    parser = EventStreamParser()
+
+    events = []
+    for start in range(0, len(stream), size):
+        events += parser.receive_data(stream[start : start + size].encode())
+
+    assert [
+        ServerSentEvent("\n".join(expected), id="7"),
+        ServerSentEvent("next", id="7"),
+    ] == events
+
+
+@pytest.mark.usefixtures("general_path")
+def test_limit_in_the_middle_of_a_large_event() -> None:
+    """The charge of lines that are taken at once is exact: é counts as two bytes."""
+    line = "data: é\n".encode()
+    charge = 2 + 32
+    for limit, too_large in ((100 * charge - 32, False), (100 * charge - 33, True)):
+        parser = EventStreamParser(max_event_size=limit)
+        parser.receive_data(line * 50)
+        if too_large:
+            with pytest.raises(EventTooLarge):
+                parser.receive_data(line * 50)
+        else:
+            assert [] == parser.receive_data(line * 50)
+            (event,) = parser.receive_data(b"\n")
+            assert ["é"] * 100 == event.data.split("\n")
