@@ -16,7 +16,6 @@ no event stream its ResponseError.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sse_core import ResponseError, SSEError, iter_events
@@ -215,23 +214,9 @@ def retry_after(response: Response) -> float | None:
 
     A date in the past is zero; what is neither a number nor a date is ignored.
     """
-    milliseconds = _number(response.headers.get("retry-after-ms", ""))
+    from sse_core import _retry_after  # not at the top: it loads sockets
+
+    milliseconds = _retry_after.seconds(response.headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
-    value = response.headers.get("retry-after", "")
-    seconds = _number(value)
-    if seconds is None and value:
-        from email.utils import parsedate_to_datetime  # not at the top: it loads sockets
-
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        now = datetime.now(UTC)
-        seconds = max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
-    return seconds
-
-
-def _number(value: str) -> float | None:
-    digits = value.strip().replace(".", "", 1)
-    return float(value) if digits.isascii() and digits.isdigit() else None
+    return _retry_after.retry_after(response)
