@@ -127,13 +127,15 @@ class ScriptedServer:
         if script.end == "close":
             client.shutdown(socket.SHUT_WR)
         client.settimeout(0.02)
-        while not self._stopped.is_set():
+        while True:
+            stopped = self._stopped.is_set()  # asked first: a close before the stop is seen
             try:
                 if not client.recv(65536):
                     script.closed.set()
                     return
             except TimeoutError:
-                continue
+                if stopped:
+                    return
 
 
 def _read_request(client: socket.socket, *, with_body: bool) -> bytes:
