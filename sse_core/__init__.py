@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._encoder import encode, encode_comment, encode_retry
 from ._errors import (
     ConnectTimeout,
+    EventTimeout,
     EventTooLarge,
     HeadTimeout,
     ProtocolError,
@@ -18,7 +19,9 @@ from ._errors import (
     TimeoutException,
     TLSError,
     TooManyRedirects,
+    TotalTimeout,
     TransportError,
+    WriteTimeout,
 )
 from ._events import Comment, ServerSentEvent
 from ._parser import EventStreamParser, aiter_events, iter_events
@@ -41,6 +44,7 @@ __all__ = [
     "EventSource",
     "EventStream",
     "EventStreamParser",
+    "EventTimeout",
     "EventTooLarge",
     "HeadTimeout",
     "Headers",
@@ -57,7 +61,9 @@ __all__ = [
     "Timeout",
     "TimeoutException",
     "TooManyRedirects",
+    "TotalTimeout",
     "TransportError",
+    "WriteTimeout",
     "aiter_events",
     "encode",
     "encode_comment",

@@ -8,28 +8,19 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
 import anyio
 import anyio.abc
 
-from ._connection import Connection, StreamOptions, open_connection
-from ._errors import (
-    ConnectTimeout,
-    HeadTimeout,
-    ReadTimeout,
-    ResponseError,
-    SSEError,
-    TimeoutException,
-    TLSError,
-    TransportError,
-)
+from ._connection import Connection, StreamOptions, open_connection, pieces
+from ._connector import Connector, limited, transport_errors
+from ._errors import ResponseError, SSEError, TransportError
 from ._events import Comment, ServerSentEvent
-from ._http import DEFAULT_TIMEOUT, URL, HeadersInput, Request, Response, Timeout
+from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._timers import Timers
 
 __all__ = ["EventStream", "stream"]
 
@@ -55,15 +46,14 @@ class EventStream(Generic[Item]):
         connection: Connection[Item],
         *,
         timeout: Timeout,
-        ssl_context: ssl.SSLContext | None,
+        connector: Connector,
     ) -> None:
         self._connection = connection
-        self._timeout = timeout
-        self._ssl_context = ssl_context
+        self._timers = Timers(timeout)
+        self._connector = connector
         self._items: deque[Item] = deque()
         self._transport: anyio.abc.ByteStream | None = None
         self._entered = False
-        self._waited = 0.0
         self._failure: SSEError | None = None
         self._receiving = False
 
@@ -88,6 +78,7 @@ class EventStream(Generic[Item]):
         if self._entered or self._connection.ended:
             raise RuntimeError("an event stream is entered once; ask for a new one")
         self._entered = True
+        self._timers.begin(anyio.current_time())
         while True:
             try:
                 await self._open()
@@ -136,11 +127,13 @@ class EventStream(Generic[Item]):
 
     async def _open(self) -> None:
         try:
-            with _limit(self._timeout.connect, ConnectTimeout, "connection"):
-                self._transport = await _connect(self._connection.request.url, self._ssl_context)
-            with _limit(self._timeout.head, HeadTimeout, "response head"):
-                with _transport_errors("sending the request"):
-                    await self._transport.send(self._connection.data_to_send())
+            with limited(self._timers.connecting(anyio.current_time())):
+                self._transport = await self._connector.connect(self._connection.request.url)
+            for piece in pieces(self._connection.data_to_send()):
+                with limited(self._timers.sending(anyio.current_time())):
+                    with transport_errors("sending the request"):
+                        await self._transport.send(piece)
+            with limited(self._timers.awaiting_head(anyio.current_time())):
                 while not self._connection.answered:
                     await self._receive()
         except TransportError as exc:
@@ -162,25 +155,28 @@ class EventStream(Generic[Item]):
             await anyio.aclose_forcefully(transport)
 
     async def _receive_in_time(self) -> None:
-        if self._timeout.idle is None:
+        if self._timers.off:
             await self._receive()
             return
         start = anyio.current_time()
+        received = False
         try:
-            with _limit(self._timeout.idle, ReadTimeout, "byte", waited=self._waited):
+            with limited(self._timers.reading(start)):
                 await self._receive()
-        except BaseException:
-            # Only a byte puts the timer back; a cancelled call does not.
-            self._waited += anyio.current_time() - start
-            raise
-        self._waited = 0.0
+                received = True
+        finally:
+            self._timers.waited(
+                anyio.current_time() - start,
+                received=received,
+                dispatched=any(not isinstance(item, Comment) for item in self._items),
+            )
 
     async def _receive(self) -> None:
         data = b""
         if not self._connection.failed:
             assert self._transport is not None
             try:
-                with _transport_errors("reading the response"):
+                with transport_errors("reading the response"):
                     data = await self._transport.receive(READ_SIZE)
             except anyio.EndOfStream:
                 pass
@@ -231,7 +227,7 @@ def stream(
         content: a body of bytes or text.
         json: a body to be sent as JSON.
         last_event_id: sent as ``Last-Event-ID``, and in force until the stream sets another.
-        timeout: a ``Timeout``, or seconds for each of its limits, or None.
+        timeout: a ``Timeout``, or seconds for connect, write, head and idle, or None.
         ssl_context: in place of one with the system's trust store.
         max_event_size: bytes of one event, None for no limit; see ``EventStreamParser``.
         comments: yield ``Comment`` items too.
@@ -254,44 +250,8 @@ def stream(
         comments=comments,
         allow_http=allow_http,
     )
-    return EventStream(connection, timeout=Timeout.of(timeout), ssl_context=ssl_context)
-
-
-async def _connect(url: URL, ssl_context: ssl.SSLContext | None) -> anyio.abc.ByteStream:
-    with _transport_errors(f"connecting to {url.authority}", TLSError):
-        if url.scheme == "http":
-            return await anyio.connect_tcp(url.host, url.port)
-        return await anyio.connect_tcp(
-            url.host,
-            url.port,
-            ssl_context=ssl_context or ssl.create_default_context(),
-            tls_hostname=url.host,
-        )
-
-
-@contextmanager
-def _limit(
-    seconds: float | None, exception: type[TimeoutException], awaited: str, *, waited: float = 0.0
-) -> Iterator[None]:
-    if seconds is None:
-        yield
-        return
-    try:
-        with anyio.fail_after(seconds - waited):
-            yield
-    except TransportError:
-        raise
-    except TimeoutError as exc:
-        raise exception(f"no {awaited} within {seconds} seconds") from exc
-
-
-@contextmanager
-def _transport_errors(
-    action: str, tls_error: type[TransportError] = TransportError
-) -> Iterator[None]:
-    try:
-        yield
-    except ssl.SSLError as exc:  # of an end of file anyio makes a BrokenResourceError
-        raise tls_error(f"{action} failed: {exc}") from exc
-    except (OSError, anyio.BrokenResourceError) as exc:
-        raise TransportError(f"{action} failed: {exc.__cause__ or exc}") from exc
+    return EventStream(
+        connection,
+        timeout=Timeout.of(timeout),
+        connector=Connector(ssl_context=ssl_context),
+    )

@@ -163,9 +163,9 @@ class Connection(Generic[Item]):
         try:
             if self._failure:
                 raise self._failure
-            for start in range(0, len(data) or 1, _PIECE):
+            for piece in pieces(data):
                 if not self.ended:
-                    self._receive_piece(data[start : start + _PIECE], items)
+                    self._receive_piece(piece, items)
         except SSEError as exc:
             self._failure = exc
             self.ended = not items
@@ -358,6 +358,13 @@ def open_connection(
         comments=comments,
         redirects=Redirects(request, allow_http=allow_http),
     )
+
+
+def pieces(data: bytes) -> list[bytes]:
+    """Return ``data`` in pieces of up to 64 KiB."""
+    if len(data) <= _PIECE:
+        return [data]
+    return [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)]
 
 
 def _broken(error: h11.RemoteProtocolError) -> ProtocolError:

@@ -9,8 +9,11 @@ SSEError
     ├── TLSError           the peer's certificate was refused, or it speaks no TLS
     └── TimeoutException   a time limit passed; also a built-in ``TimeoutError``
         ├── ConnectTimeout     name look-up, TCP and TLS together
-        └── ReadTimeout        no byte arrived
-            └── HeadTimeout        no complete response head
+        ├── WriteTimeout       the request could not be sent
+        ├── ReadTimeout        no byte arrived
+        │   └── HeadTimeout        no complete response head
+        ├── EventTimeout       bytes, perhaps, but no event
+        └── TotalTimeout       the stream as a whole took too long
 
 What the caller did wrong is a TypeError, ValueError or RuntimeError.
 """
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConnectTimeout",
+    "EventTimeout",
     "EventTooLarge",
     "HeadTimeout",
     "ProtocolError",
@@ -32,7 +36,9 @@ __all__ = [
     "TLSError",
     "TimeoutException",
     "TooManyRedirects",
+    "TotalTimeout",
     "TransportError",
+    "WriteTimeout",
 ]
 
 
@@ -101,9 +107,21 @@ class ConnectTimeout(TimeoutException):
     """No connection within the limit: name look-up, TCP and TLS together."""
 
 
+class WriteTimeout(TimeoutException):
+    """The request could not be sent within the limit."""
+
+
 class ReadTimeout(TimeoutException):
     """No byte came within the limit."""
 
 
 class HeadTimeout(ReadTimeout):
     """The response head was not complete within the limit."""
+
+
+class EventTimeout(TimeoutException):
+    """No event was dispatched within the limit, though comments or other bytes may have come."""
+
+
+class TotalTimeout(TimeoutException):
+    """The stream did not end within the limit for all of it."""

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, over
 import anyio
 
 from ._client import EventStream
+from ._connector import Connector
 from ._errors import SSEError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
@@ -60,8 +61,8 @@ class EventSource(Generic[Item]):
         headers: header fields; or a callable, asynchronous or not, that is asked for them
             before each attempt.
         last_event_id: to begin with.
-        timeout: a ``Timeout``, or seconds for each of its limits, or None. A limit that
-            passes is like a cut: it leads to another attempt.
+        timeout: a ``Timeout`` without ``total``, or seconds, or None. A limit that passes
+            is like a cut: it leads to another attempt.
         ssl_context: in place of one with the system's trust store.
         max_event_size: bytes of one event, None for no limit; more is an error for good.
         comments: yield ``Comment`` items too.
@@ -118,7 +119,9 @@ class EventSource(Generic[Item]):
             **policy,
         )
         self._timeout = Timeout.of(timeout)
-        self._ssl_context = ssl_context
+        if self._timeout.total is not None:
+            raise ValueError("a source has no end that `total` could limit; see max_elapsed")
+        self._connector = Connector(ssl_context=ssl_context)
         self._stream: EventStream[Any] | None = None
         self._response: Response | None = None
         self._items: deque[Item | Opened | Disconnected] = deque()
@@ -215,7 +218,7 @@ class EventSource(Generic[Item]):
         if isawaitable(headers):
             headers = await headers
         connection = self._machine.connect(anyio.current_time(), headers)
-        stream = EventStream(connection, timeout=self._timeout, ssl_context=self._ssl_context)
+        stream = EventStream(connection, timeout=self._timeout, connector=self._connector)
         try:
             with anyio.CancelScope() as self._connecting:  # cancelled by aclose()
                 await stream.__aenter__()

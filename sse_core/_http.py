@@ -11,7 +11,7 @@ import ipaddress
 import json as jsonlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -315,29 +315,40 @@ _MEDIA_TYPE = re.compile(rf"{_TOKEN.pattern}/{_TOKEN.pattern}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
-    """Limits of time, in seconds; None for no limit.
+    """Limits of time, in seconds; None for no limit. Each has its own exception.
 
-    ``connect`` is for name look-up, TCP and TLS together (``ConnectTimeout``), ``head``
-    for the time from the request to the end of the response head (``HeadTimeout``),
-    ``idle`` for the silence between two bytes of the body (``ReadTimeout``); comments
-    are bytes as well. The time that a caller takes between two events never counts.
+    ``connect`` is for name look-up, proxy, TCP and TLS together (``ConnectTimeout``),
+    ``write`` for sending 64 KiB of the request (``WriteTimeout``), ``head`` for the time
+    from its last byte to the end of the response head (``HeadTimeout``).
+
+    ``idle`` is for the silence between two bytes of the body (``ReadTimeout``); comments
+    are bytes as well. ``event`` is for the time between two events (``EventTimeout``),
+    whatever else comes, so that keep-alive comments cannot hide a stalled model. The time
+    that a caller takes between two events never counts for either.
+
+    ``total`` is for a stream as a whole, from its beginning, with the caller's time
+    (``TotalTimeout``).
     """
 
     connect: float | None = 10.0
+    write: float | None = 60.0
     head: float | None = 60.0
     idle: float | None = None
+    event: float | None = None
+    total: float | None = None
 
     def __post_init__(self) -> None:
-        for seconds in (self.connect, self.head, self.idle):
+        for limit in fields(self):
+            seconds = getattr(self, limit.name)
             if seconds is not None and not seconds >= 0:
                 raise ValueError(f"a limit of time is not negative, got {seconds!r}")
 
     @classmethod
     def of(cls, timeout: Timeout | float | None) -> Timeout:
-        """Return ``timeout``, a number meaning each limit, and None no limit at all."""
+        """Return ``timeout``; a number stands for connect, write, head and idle, None for none."""
         if isinstance(timeout, Timeout):
             return timeout
-        return cls(connect=timeout, head=timeout, idle=timeout)
+        return cls(connect=timeout, write=timeout, head=timeout, idle=timeout)
 
 
 DEFAULT_TIMEOUT = Timeout()

@@ -6,32 +6,21 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
-from ._connection import Connection, StreamOptions, open_connection
-from ._errors import (
-    ConnectTimeout,
-    HeadTimeout,
-    ReadTimeout,
-    ResponseError,
-    SSEError,
-    TimeoutException,
-    TLSError,
-    TransportError,
-)
+from ._connection import Connection, StreamOptions, open_connection, pieces
+from ._errors import ResponseError, SSEError, TransportError
 from ._events import Comment, ServerSentEvent
-from ._http import DEFAULT_TIMEOUT, URL, HeadersInput, Request, Response, Timeout
+from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._sync_connector import Connector, seconds_left, transport_errors
+from ._timers import NO_LIMIT, Limit, Timers
 
 __all__ = ["EventStream", "stream"]
 
 READ_SIZE = 64 * 1024
-
-# Seconds. Sockets take no more than 2^31 milliseconds.
-_LONGEST_TIMEOUT = 2_000_000
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
@@ -50,11 +39,11 @@ class EventStream(Generic[Item]):
         connection: Connection[Item],
         *,
         timeout: Timeout,
-        ssl_context: ssl.SSLContext | None,
+        connector: Connector,
     ) -> None:
         self._connection = connection
-        self._timeout = timeout
-        self._ssl_context = ssl_context
+        self._timers = Timers(timeout)
+        self._connector = connector
         self._items: deque[Item] = deque()
         self._transport: socket.socket | None = None
         self._entered = False
@@ -81,6 +70,7 @@ class EventStream(Generic[Item]):
         if self._entered or self._connection.ended:
             raise RuntimeError("an event stream is entered once; ask for a new one")
         self._entered = True
+        self._timers.begin(time.monotonic())
         while True:
             try:
                 self._open()
@@ -112,7 +102,7 @@ class EventStream(Generic[Item]):
                 if self._connection.ended:
                     self.close()
                 else:
-                    self._receive(transport, _Limit(self._timeout.idle, ReadTimeout, "byte"))
+                    self._receive_in_time(transport)
             return items.popleft()
         except SSEError:
             if self._transport is None:
@@ -122,13 +112,15 @@ class EventStream(Generic[Item]):
 
     def _open(self) -> None:
         try:
-            limit = _Limit(self._timeout.connect, ConnectTimeout, "connection")
-            transport = _connect(self._connection.request.url, self._ssl_context, limit)
+            limit = self._timers.connecting(time.monotonic())
+            transport = self._connector.connect(self._connection.request.url, limit)
             self._transport = transport
-            limit = _Limit(self._timeout.head, HeadTimeout, "response head")
-            with limit.errors("sending the request"):
-                transport.settimeout(limit.left())
-                transport.sendall(self._connection.data_to_send())
+            for piece in pieces(self._connection.data_to_send()):
+                limit = self._timers.sending(time.monotonic())
+                with transport_errors("sending the request", limit):
+                    transport.settimeout(seconds_left(limit))
+                    transport.sendall(piece)
+            limit = self._timers.awaiting_head(time.monotonic())
             while not self._connection.answered:
                 self._receive(transport, limit)
         except TransportError as exc:
@@ -156,17 +148,33 @@ class EventStream(Generic[Item]):
             if not self._receiving:
                 transport.close()
 
-    def _receive(self, transport: socket.socket, limit: _Limit) -> None:
+    def _receive_in_time(self, transport: socket.socket) -> None:
+        if self._timers.off:
+            self._receive(transport, NO_LIMIT)
+            return
+        start = time.monotonic()
+        received = False
+        try:
+            self._receive(transport, self._timers.reading(start))
+            received = True
+        finally:
+            self._timers.waited(
+                time.monotonic() - start,
+                received=received,
+                dispatched=any(not isinstance(item, Comment) for item in self._items),
+            )
+
+    def _receive(self, transport: socket.socket, limit: Limit) -> None:
         data = b""
         if not self._connection.failed:
             data = self._read(transport, limit)
         self._items.extend(self._connection.receive_data(data))
 
-    def _read(self, transport: socket.socket, limit: _Limit) -> bytes:
+    def _read(self, transport: socket.socket, limit: Limit) -> bytes:
         self._receiving = True
         try:
-            with limit.errors("reading the response"):
-                transport.settimeout(limit.left())
+            with transport_errors("reading the response", limit):
+                transport.settimeout(seconds_left(limit))
                 return transport.recv(READ_SIZE)
         finally:
             self._receiving = False
@@ -215,59 +223,8 @@ def stream(
         comments=comments,
         allow_http=allow_http,
     )
-    return EventStream(connection, timeout=Timeout.of(timeout), ssl_context=ssl_context)
-
-
-def _connect(url: URL, ssl_context: ssl.SSLContext | None, limit: _Limit) -> socket.socket:
-    with limit.errors(f"connecting to {url.authority}", TLSError):
-        transport = socket.create_connection((url.host, url.port), limit.left())
-        try:
-            transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if url.scheme == "http":
-                return transport
-            transport.settimeout(limit.left())
-            # A TLS peer that is cut off without close_notify is an error, not an end.
-            return (ssl_context or ssl.create_default_context()).wrap_socket(
-                transport, server_hostname=url.host, suppress_ragged_eofs=False
-            )
-        except BaseException:
-            transport.close()
-            raise
-
-
-class _Limit:
-    """A limit of time over one or several blocking calls."""
-
-    def __init__(
-        self, seconds: float | None, exception: type[TimeoutException], awaited: str
-    ) -> None:
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._exception = exception
-        self._message = f"no {awaited} within {seconds} seconds"
-
-    def left(self) -> float | None:
-        """Return the seconds that are left for the next call."""
-        if self._deadline is None:
-            return None
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise self._exception(self._message)
-        return left if left < _LONGEST_TIMEOUT else None
-
-    @contextmanager
-    def errors(
-        self, action: str, tls_error: type[TransportError] = TransportError
-    ) -> Iterator[None]:
-        try:
-            yield
-        except TransportError:
-            raise
-        except ssl.SSLEOFError as exc:
-            raise TransportError(f"{action} failed: {exc}") from exc
-        except ssl.SSLError as exc:
-            raise tls_error(f"{action} failed: {exc}") from exc
-        except OSError as exc:
-            # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
-            if isinstance(exc, TimeoutError) and exc.errno is None:
-                raise self._exception(self._message) from exc
-            raise TransportError(f"{action} failed: {exc}") from exc
+    return EventStream(
+        connection,
+        timeout=Timeout.of(timeout),
+        connector=Connector(ssl_context=ssl_context),
+    )

@@ -16,6 +16,7 @@ from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._reconnect import Disconnected, Opened, Policy, Reconnection
 from ._sync import EventStream
+from ._sync_connector import Connector
 
 __all__ = ["EventSource"]
 
@@ -56,8 +57,8 @@ class EventSource(Generic[Item]):
         headers: header fields; or a callable that is asked for them
             before each attempt.
         last_event_id: to begin with.
-        timeout: a ``Timeout``, or seconds for each of its limits, or None. A limit that
-            passes is like a cut: it leads to another attempt.
+        timeout: a ``Timeout`` without ``total``, or seconds, or None. A limit that passes
+            is like a cut: it leads to another attempt.
         ssl_context: in place of one with the system's trust store.
         max_event_size: bytes of one event, None for no limit; more is an error for good.
         comments: yield ``Comment`` items too.
@@ -114,7 +115,9 @@ class EventSource(Generic[Item]):
             **policy,
         )
         self._timeout = Timeout.of(timeout)
-        self._ssl_context = ssl_context
+        if self._timeout.total is not None:
+            raise ValueError("a source has no end that `total` could limit; see max_elapsed")
+        self._connector = Connector(ssl_context=ssl_context)
         self._stream: EventStream[Any] | None = None
         self._connecting: EventStream[Any] | None = None
         self._response: Response | None = None
@@ -206,7 +209,7 @@ class EventSource(Generic[Item]):
             return
         headers = self._headers() if self._headers is not None else None
         connection = self._machine.connect(time.monotonic(), headers)
-        stream = EventStream(connection, timeout=self._timeout, ssl_context=self._ssl_context)
+        stream = EventStream(connection, timeout=self._timeout, connector=self._connector)
         self._connecting = stream  # for close() in another thread
         try:
             stream.__enter__()

@@ -172,8 +172,8 @@ def stream_chat(
     Args:
         model, messages, api_key, base_url: as in ``chat_request``.
         max_retries: further attempts before the stream has begun; see ``retry_delay``.
-        timeout: a ``sse_core.Timeout``, or seconds for each of its limits, or None. By
-            default 10 s to connect, 600 s for the head and for each silence.
+        timeout: a ``sse_core.Timeout``, or seconds for connect, write, head and idle, or
+            None. By default 10 s to connect, 600 s for the head and for each silence.
         ssl_context: in place of one with the system's trust store.
         request_fields: ``organization``, ``project``, ``headers``, ``stream_options``
             and any field of the request's JSON body, as in ``chat_request``.

@@ -12,7 +12,7 @@ __all__ = ["chat_request"]
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-DEFAULT_TIMEOUT = Timeout(connect=10.0, head=600.0, idle=600.0)
+DEFAULT_TIMEOUT = Timeout(head=600.0, idle=600.0)
 """A model may think for minutes before its first byte: the official SDKs wait as long."""
 
 # What the Chat Completions reference recommends to streaming clients.

@@ -8,8 +8,8 @@ import json as jsonlib
 import math
 import os
 import socket
-import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -20,10 +20,13 @@ import anyio.lowlevel
 import pytest
 
 import sse_core
+import sse_core._connector
+import sse_core._sync_connector
 import sse_core.sync
 from sse_core import (
     Comment,
     ConnectTimeout,
+    EventTimeout,
     EventTooLarge,
     HeadTimeout,
     ProtocolError,
@@ -33,8 +36,12 @@ from sse_core import (
     ServerSentEvent,
     SSEError,
     Timeout,
+    TotalTimeout,
     TransportError,
+    WriteTimeout,
 )
+from sse_core._sync_connector import transport_errors
+from sse_core._timers import Limit
 
 from .scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from .shells import Cancelling, Shell, cancelled_at, on_every_shell, on_every_way_to_cancel
@@ -292,19 +299,20 @@ def test_head_timeout(pieces: list[bytes], shell: Shell) -> None:
 
 
 @on_every_shell
-def test_head_timeout_in_sending(shell: Shell) -> None:
-    """The time for the head counts from the request's first byte: a peer may not read it."""
+def test_write_timeout(shell: Shell) -> None:
+    """A peer that does not read the request: no progress within the limit."""
     gate = threading.Event()
     script = Script([gate], "hold", reads="nothing")
 
     with ScriptedServer(script) as server:
         _, _, error = shell.collect(
-            shell.stream(server.url, content=bytes(2**24), timeout=Timeout(head=SHORT))
+            shell.stream(server.url, content=bytes(2**24), timeout=Timeout(write=SHORT))
         )
         gate.set()
         assert script.closed.wait(WAIT)
 
-    assert type(error) is HeadTimeout
+    assert type(error) is WriteTimeout
+    assert "no progress in sending the request within 0.05 seconds" == str(error)
 
 
 @on_every_shell
@@ -317,7 +325,71 @@ def test_read_timeout(shell: Shell) -> None:
 
 
 @on_every_shell
-@pytest.mark.parametrize("limit", ["connect", "head", "idle"])
+@pytest.mark.parametrize("limit", ["event", "idle"])
+def test_event_timeout(limit: str, shell: Shell) -> None:
+    """H95, H96, H97: what is no event keeps the peer alive, and does not count as one."""
+    answers = threading.Event()
+    script = Script([HEAD + b"\r\n", A, b": c\n\n", b"id: 1\n\nretry: 9\n\n", b"data: x"], "hold")
+
+    with ScriptedServer(script) as server:
+        _, events, error = shell.collect(
+            shell.stream(server.url, comments=True, timeout=Timeout(**{limit: SHORT}))
+        )
+        answers.set()
+
+    expected = {"event": EventTimeout, "idle": ReadTimeout}[limit]
+    assert ([EVENTS[0], Comment("c")], expected) == (events, type(error))
+    if limit == "event":
+        assert "no event within 0.05 seconds" == str(error)
+
+
+@on_every_shell
+@pytest.mark.parametrize("pieces", [[], [HEAD], [HEAD + b"\r\n", A]], ids=["none", "head", "event"])
+def test_total_timeout(pieces: list[bytes], shell: Shell) -> None:
+    """The limit for all of a stream, whatever it is doing when time is up."""
+    _, events, error = over_socket(
+        shell, Script(pieces, "hold"), timeout=Timeout(total=SHORT, idle=WAIT)
+    )
+
+    assert (EVENTS[: max(0, len(pieces) - 1)], TotalTimeout) == (events, type(error))
+    assert "no end of the stream within 0.05 seconds" == str(error)
+
+
+@on_every_shell
+def test_slow_caller(shell: Shell) -> None:
+    """H98: the time that a caller takes between two events is not waiting."""
+    gate = threading.Event()
+    stream = Script([CHUNKED, *chunks([A]), gate, *chunks([B]), b"0\r\n\r\n"], "hold")
+
+    async def scenario(events: Any) -> list[Any]:
+        async with events:
+            first = await anext(events)
+            time.sleep(2 * SHORT)  # noqa: ASYNC251  # a caller that computes
+            gate.set()
+            return [first, *await read(events)]
+
+    with ScriptedServer(stream) as server:
+        timeout = Timeout(idle=SHORT, event=SHORT)
+        assert EVENTS == shell.run(scenario, shell.stream(server.url, timeout=timeout))
+
+
+@on_every_shell
+def test_total_timeout_of_a_slow_caller(shell: Shell) -> None:
+    """The limit for all of a stream counts the caller's time, too."""
+
+    async def scenario(events: Any) -> None:
+        async with events:
+            await anext(events)
+            time.sleep(2 * SHORT)  # noqa: ASYNC251  # as above
+            with pytest.raises(TotalTimeout):
+                await anext(events)
+
+    with ScriptedServer(chunked([A], "hold", last_chunk=False)) as server:
+        shell.run(scenario, shell.stream(server.url, timeout=Timeout(total=SHORT)))
+
+
+@on_every_shell
+@pytest.mark.parametrize("limit", ["connect", "write", "head", "idle", "event", "total"])
 def test_no_time_at_all(limit: str, shell: Shell) -> None:
     """A limit of zero passes at once."""
     script = chunked([A], "hold", last_chunk=False)
@@ -325,7 +397,14 @@ def test_no_time_at_all(limit: str, shell: Shell) -> None:
     with ScriptedServer(script) as server:
         _, _, error = shell.collect(shell.stream(server.url, timeout=Timeout(**{limit: 0})))
 
-    expected = {"connect": ConnectTimeout, "head": HeadTimeout, "idle": ReadTimeout}
+    expected = {
+        "connect": ConnectTimeout,
+        "write": WriteTimeout,
+        "head": HeadTimeout,
+        "idle": ReadTimeout,
+        "event": EventTimeout,
+        "total": TotalTimeout,
+    }
     assert expected[limit] is type(error)
 
 
@@ -340,9 +419,9 @@ def test_no_limits(seconds: float | None, shell: Shell) -> None:
 
 def test_timeout_of_the_system() -> None:
     """ETIMEDOUT, a TimeoutError in Python, is a failed read and not our limit."""
-    limit = module_of(sse_core.sync.stream("http://h"))._Limit(None, ReadTimeout, "byte")
+    limit = Limit(math.inf, ReadTimeout, "m")
 
-    with pytest.raises(TransportError) as caught, limit.errors("reading"):
+    with pytest.raises(TransportError) as caught, transport_errors("reading", limit):
         raise OSError(errno.ETIMEDOUT, "Connection timed out")
 
     assert type(caught.value) is TransportError
@@ -709,7 +788,7 @@ def test_deadline_around_each_next(backend: str) -> None:
 
 
 @on_every_way_to_cancel
-@pytest.mark.parametrize("size", [0, 2**22], ids=["GET", "large POST"])
+@pytest.mark.parametrize("size", [0, 2**20], ids=["GET", "large POST"])
 def test_cancelled_entering_leaves_no_socket(backend: str, way: Cancelling, size: int) -> None:
     """Cancelled in connecting, sending or the head: the peer sees the close."""
 
@@ -794,11 +873,6 @@ class CountingSocket(socket.socket):
     def sendall(self, data: Any, flags: int = 0, /) -> None: ...
 
 
-def module_of(stream: Any) -> Any:
-    """Return the module that opens the stream's socket."""
-    return sys.modules[type(stream).__module__]
-
-
 @on_every_shell
 def test_nothing_is_read_ahead(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket is read only when an event is asked for and none is left."""
@@ -817,9 +891,10 @@ def test_nothing_is_read_ahead(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
                 await anext(events)
                 reads.append(fake.reads)
 
-    monkeypatch.setattr(
-        module_of(stream), "_connect", (lambda *_: fake) if shell.blocking else connected
-    )
+    if shell.blocking:
+        monkeypatch.setattr(sse_core._sync_connector.Connector, "connect", lambda *_: fake)
+    else:
+        monkeypatch.setattr(sse_core._connector.Connector, "connect", connected)
     shell.run(scenario, stream)
 
     assert [1, 2, 2, 3, 5] == reads
@@ -846,6 +921,6 @@ def test_every_cancellation_of_every_call(backend: str, monkeypatch: pytest.Monk
                         return received
                     received.append(event.data)
 
-    monkeypatch.setattr(module_of(sse_core.stream("http://h")), "_connect", connected)
+    monkeypatch.setattr(sse_core._connector.Connector, "connect", connected)
 
     assert list("01234") == anyio.run(scenario, backend=backend)

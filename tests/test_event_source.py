@@ -11,9 +11,9 @@ import pytest
 
 import sse_core
 import sse_core.sync
-from sse_core import Comment, Disconnected, Opened, ServerSentEvent
+from sse_core import Comment, Disconnected, EventTimeout, Opened, ServerSentEvent, Timeout
 
-from .scripted_server import Script, ScriptedServer, chunked
+from .scripted_server import HEAD, Script, ScriptedServer, chunked
 from .shells import (
     Cancelling,
     Shell,
@@ -31,6 +31,24 @@ def source_of(shell: Shell, server: ScriptedServer, **options: Any) -> Any:
     options = {"reconnection_time": 0.0, "min_reconnection_time": 0.0} | options
     options.setdefault("uniform", lambda: 0.0)
     return kind(server.url, **options)
+
+
+def items_of(shell: Shell, source: Any) -> list[Any]:
+    """Return all that ``source.items()`` shows."""
+
+    async def scenario(source: Any) -> list[Any]:
+        iterator = source.items()
+        found: list[Any] = []
+        step = iter(iterator).__next__ if shell.blocking else aiter(iterator).__anext__
+        try:
+            while True:
+                item = step()
+                found.append(item if shell.blocking else await item)
+        except (StopIteration, StopAsyncIteration):
+            return found
+
+    found: list[Any] = shell.run(scenario, source)
+    return found
 
 
 def messages(items: list[Any]) -> list[str]:
@@ -114,19 +132,8 @@ def test_items_show_the_life_of_the_source(shell: Shell) -> None:
         STOP,
     ]
 
-    async def scenario(source: Any) -> list[Any]:
-        iterator = source.items()
-        found: list[Any] = []
-        step = iter(iterator).__next__ if shell.blocking else aiter(iterator).__anext__
-        try:
-            while True:
-                item = step()
-                found.append(item if shell.blocking else await item)
-        except (StopIteration, StopAsyncIteration):
-            return found
-
     with ScriptedServer(*scripts) as server:
-        items = shell.run(scenario, source_of(shell, server, comments=True))
+        items = items_of(shell, source_of(shell, server, comments=True))
 
     first, comment, a, ended, second, b, cut = items
     assert (Comment("hi"), ServerSentEvent("a"), ServerSentEvent("b")) == (comment, a, b)
@@ -441,3 +448,24 @@ def test_redirect_that_is_not_followed(shell: Shell) -> None:
 
     assert isinstance(error, sse_core.ResponseError)
     assert 307 == error.response.status
+
+
+@on_every_shell
+def test_total_timeout_is_refused(shell: Shell) -> None:
+    """Reading 9: a limit for all of it belongs to a stream, which has an end."""
+    with ScriptedServer() as server, pytest.raises(ValueError, match="max_elapsed"):
+        source_of(shell, server, timeout=Timeout(total=1))
+
+
+@on_every_shell
+def test_event_timeout(shell: Shell) -> None:
+    """F43, F44, H95: comments do not hide a stalled server, which is asked again."""
+    stalled = Script([HEAD + b"\r\n", b"id: 1\ndata: a\n\n", b":\n\n", b"data: lost"], "hold")
+
+    with ScriptedServer(stalled, STOP) as server:
+        timeout = Timeout(event=0.05)
+        items = items_of(shell, source_of(shell, server, timeout=timeout))
+
+    kinds = [type(getattr(item, "error", item)) for item in items]
+    assert [Opened, ServerSentEvent, EventTimeout] == kinds
+    assert b"\r\nlast-event-id: 1\r\n" in STOP.request

@@ -22,6 +22,7 @@ PACKAGES = [sse_core, sse_openai]
 MAY_IMPORT = {
     "sse_core/_client.py": {"anyio"},
     "sse_core/_connection.py": {"h11"},
+    "sse_core/_connector.py": {"anyio"},
     "sse_core/_event_source.py": {"anyio"},
     "sse_core/_serve.py": {"anyio", "h11"},
     "sse_openai/_client.py": {"anyio"},

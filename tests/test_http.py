@@ -535,17 +535,17 @@ def test_response_repr() -> None:
 
 
 def test_timeout_of() -> None:
-    """A number is each limit, None is none, a Timeout is itself."""
+    """A number is each limit on one wait, None is none, a Timeout is itself."""
     timeout = Timeout(idle=3)
 
     assert timeout is Timeout.of(timeout)
-    assert Timeout(connect=2, head=2, idle=2) == Timeout.of(2)
-    assert Timeout(connect=None, head=None, idle=None) == Timeout.of(None)
-    assert Timeout(connect=10.0, head=60.0, idle=None) == Timeout()
+    assert Timeout(connect=2, write=2, head=2, idle=2) == Timeout.of(2)
+    assert Timeout(connect=None, write=None, head=None) == Timeout.of(None)
+    assert Timeout(connect=10.0, write=60.0, head=60.0) == Timeout()
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.001, math.nan, -math.inf])
-@pytest.mark.parametrize("limit", ["connect", "head", "idle"])
+@pytest.mark.parametrize("limit", ["connect", "write", "head", "idle", "event", "total"])
 def test_timeout_that_is_none(limit: str, seconds: float) -> None:
     """A negative limit, or one that is no number, is a ValueError."""
     with pytest.raises(ValueError, match="limit of time"):

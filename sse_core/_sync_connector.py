@@ -1,0 +1,98 @@
+"""Where connections come from, blocking; see ``_connector``, which has the same names."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ._errors import TLSError, TransportError
+from ._http import URL
+from ._timers import Limit
+
+__all__ = ["Connector", "seconds_left", "transport_errors"]
+
+# Seconds. Sockets take no more than 2^31 milliseconds.
+_LONGEST_TIMEOUT = 2_000_000
+
+
+class Connector:
+    """Opens connections, by one set of options."""
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._ssl_context = ssl_context
+
+    def connect(self, url: URL, limit: Limit) -> socket.socket:
+        """Return a connection to the origin of ``url``."""
+        with transport_errors(f"connecting to {url.authority}", limit, TLSError):
+            transport = _connect_tcp(url.host, url.port, limit)
+            try:
+                transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if url.scheme == "http":
+                    return transport
+                transport.settimeout(seconds_left(limit))
+                # A TLS peer that is cut off without close_notify is an error, not an end.
+                return self._tls().wrap_socket(
+                    transport, server_hostname=url.host, suppress_ragged_eofs=False
+                )
+            except BaseException:
+                transport.close()
+                raise
+
+    def _tls(self) -> ssl.SSLContext:
+        # Made once: it holds every certificate of the system's trust store.
+        if self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context()
+        return self._ssl_context
+
+
+def _connect_tcp(host: str, port: int, limit: Limit) -> socket.socket:
+    # socket.create_connection would give each address the whole time.
+    failure: OSError | None = None
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            return _connect_to(family, address, limit)
+        except OSError as exc:
+            failure = exc
+    assert failure is not None, "a name has an address, or is an error"
+    raise failure
+
+
+def _connect_to(family: int, address: Any, limit: Limit) -> socket.socket:
+    transport = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        transport.settimeout(seconds_left(limit))
+        transport.connect(address)
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def seconds_left(limit: Limit) -> float | None:
+    """Return what a socket may take as its timeout."""
+    left = limit.left(time.monotonic())
+    return left if left is None or left < _LONGEST_TIMEOUT else None
+
+
+@contextmanager
+def transport_errors(
+    action: str, limit: Limit, tls_error: type[TransportError] = TransportError
+) -> Iterator[None]:
+    """Turn what sockets raise into ours, and the end of ``limit`` into its exception."""
+    try:
+        yield
+    except TransportError:
+        raise
+    except ssl.SSLEOFError as exc:
+        raise TransportError(f"{action} failed: {exc}") from exc
+    except ssl.SSLError as exc:
+        raise tls_error(f"{action} failed: {exc}") from exc
+    except OSError as exc:
+        # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
+        if isinstance(exc, TimeoutError) and exc.errno is None:
+            raise limit.expired() from exc
+        raise TransportError(f"{action} failed: {exc}") from exc
