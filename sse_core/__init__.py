@@ -28,7 +28,7 @@ from ._parser import EventStreamParser, aiter_events, iter_events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._client import EventStream, stream
+    from ._client import Client, EventStream, stream
     from ._connection import Connection
     from ._event_source import EventSource
     from ._http import Headers, Request, Response, Timeout
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Client",
     "Comment",
     "ConnectTimeout",
     "Connection",
@@ -73,6 +74,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Client": "_client",
     "Connection": "_connection",
     "Disconnected": "_reconnect",
     "EventSource": "_event_source",

@@ -8,25 +8,36 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
 import anyio
 import anyio.abc
 
-from ._connection import Connection, StreamOptions, open_connection, pieces
-from ._connector import Connector, limited, transport_errors
+from ._connection import (
+    Connection,
+    ConnectionOptions,
+    RequestOptions,
+    StreamOptions,
+    open_connection,
+    pieces,
+)
+from ._connector import Connector, close_at_once, limited, transport_errors
 from ._errors import ResponseError, SSEError, TransportError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._place import Place, caller, warn_unclosed
 from ._timers import Timers
 
-__all__ = ["EventStream", "stream"]
+__all__ = ["Client", "EventStream", "stream"]
 
 # Keeps every limit independent of how the bytes were cut, and is what one read of a
 # busy socket brings at most.
 READ_SIZE = 64 * 1024
+
+DRAIN_SIZE = 64 * 1024
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
@@ -47,12 +58,15 @@ class EventStream(Generic[Item]):
         *,
         timeout: Timeout,
         connector: Connector,
+        opened_at: Place | None = None,
     ) -> None:
         self._connection = connection
         self._timers = Timers(timeout)
         self._connector = connector
         self._items: deque[Item] = deque()
         self._transport: anyio.abc.ByteStream | None = None
+        self._reused = False
+        self._opened_at = opened_at or caller()
         self._entered = False
         self._failure: SSEError | None = None
         self._receiving = False
@@ -84,6 +98,9 @@ class EventStream(Generic[Item]):
                 await self._open()
             except ResponseError as exc:
                 self._connection = self._connection.redirected(exc)
+            except TransportError as exc:
+                if not self._reused or not self._connection.begin_again(exc):
+                    raise
             else:
                 return self
 
@@ -99,13 +116,24 @@ class EventStream(Generic[Item]):
         return self
 
     async def __anext__(self) -> Item:
+        items = self._items
+        if not items:
+            items.extend(await self.next_items())
+        return items.popleft()
+
+    async def next_items(self) -> list[Item]:
+        """Return what has been read and not been asked for; or wait for more, for one at least.
+
+        What `anext()` returns one by one. Raises StopAsyncIteration at the end.
+        """
         if not self._entered:
             raise RuntimeError("enter the stream with `async with` first")
         if self._receiving:
             raise RuntimeError("another task is waiting for the next event of this stream")
         self._receiving = True
         try:
-            while not self._items:
+            items = self.read_items()
+            while not items:
                 if self._failure is not None:
                     raise self._failure
                 if self._transport is None:
@@ -113,8 +141,8 @@ class EventStream(Generic[Item]):
                 if self._connection.ended:
                     await self.aclose()
                 else:
-                    await self._receive_in_time()
-            return self._items.popleft()
+                    items = await self._receive_in_time()
+            return items
         except SSEError as exc:
             try:
                 await self.aclose()
@@ -125,17 +153,25 @@ class EventStream(Generic[Item]):
         finally:
             self._receiving = False
 
+    def read_items(self) -> list[Item]:
+        """Return what has been read and not been asked for, without waiting."""
+        items = list(self._items)
+        self._items.clear()
+        return items
+
     async def _open(self) -> None:
         try:
             with limited(self._timers.connecting(anyio.current_time())):
-                self._transport = await self._connector.connect(self._connection.request.url)
+                self._transport, self._reused = await self._connector.acquire(
+                    self._connection.request.url
+                )
             for piece in pieces(self._connection.data_to_send()):
                 with limited(self._timers.sending(anyio.current_time())):
                     with transport_errors("sending the request"):
                         await self._transport.send(piece)
             with limited(self._timers.awaiting_head(anyio.current_time())):
                 while not self._connection.answered:
-                    await self._receive()
+                    self._items.extend(await self._receive())
         except TransportError as exc:
             await self.aclose()
             if (error := self._connection.transport_failed(exc)) is exc:
@@ -145,33 +181,61 @@ class EventStream(Generic[Item]):
             await self.aclose()
             raise
 
-    async def aclose(self) -> None:
-        """Close the socket and end the iteration. Does not wait for the peer."""
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """Close the connection, or hand it back to its ``Client``, and end the iteration.
+
+        Does not wait for the peer, but for ``drain`` seconds where the connection could be
+        used again and only the end of the body is missing: for callers who know that no
+        event will follow. What still comes is dropped, and more than 64 KiB is not read.
+        """
+        try:
+            if drain and self._connector.keeps and not self._receiving:
+                await self._drain(drain)
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         transport, self._transport = self._transport, None
         self._connection.ended = True
         self._failure = None
         self._items.clear()
-        if transport is not None:
+        if transport is None:
+            return
+        if self._connector.keeps and self._connection.reusable:
+            await self._connector.release(self._connection.request.url, transport)
+        else:
             await anyio.aclose_forcefully(transport)
 
-    async def _receive_in_time(self) -> None:
+    async def _drain(self, seconds: float) -> None:
+        end = self._connection.received + DRAIN_SIZE
+        # What goes wrong here is of no interest: it leaves the connection unfit for reuse.
+        with suppress(SSEError), anyio.move_on_after(seconds):
+            while not self._connection.ended and self._connection.received < end:
+                await self._receive()
+
+    def __del__(self) -> None:
+        transport: anyio.abc.ByteStream | None = getattr(self, "_transport", None)
+        if transport is not None:
+            close_at_once(transport)
+            warn_unclosed(self, self._opened_at)
+
+    async def _receive_in_time(self) -> list[Item]:
         if self._timers.off:
-            await self._receive()
-            return
+            return await self._receive()
         start = anyio.current_time()
-        received = False
+        received = dispatched = False
         try:
             with limited(self._timers.reading(start)):
-                await self._receive()
+                items = await self._receive()
                 received = True
+                dispatched = any(not isinstance(item, Comment) for item in items)
+                return items
         finally:
             self._timers.waited(
-                anyio.current_time() - start,
-                received=received,
-                dispatched=any(not isinstance(item, Comment) for item in self._items),
+                anyio.current_time() - start, received=received, dispatched=dispatched
             )
 
-    async def _receive(self) -> None:
+    async def _receive(self) -> list[Item]:
         data = b""
         if not self._connection.failed:
             assert self._transport is not None
@@ -181,8 +245,92 @@ class EventStream(Generic[Item]):
             except anyio.EndOfStream:
                 pass
             except anyio.ClosedResourceError:
-                return  # by aclose() in another task, which has ended the iteration
-        self._items.extend(self._connection.receive_data(data))
+                return []  # by aclose() in another task, which has ended the iteration
+        return self._connection.receive_data(data)
+
+
+class Client:
+    """Keeps connections: what is asked of one server again and again need not connect again.
+
+        async with sse_core.Client(headers={"Authorization": "Bearer …"}) as client:
+            async with client.stream("https://example.org/events") as events:
+                async for event in events:
+                    print(event.data)
+
+    A connection serves another request when its response was read to its end. When the
+    server turns out to have closed it, before any byte of an answer, the request is sent
+    once more on a new one. A client belongs to one event loop.
+
+    Args:
+        headers: header fields for every request; those of a call go before them.
+        timeout: for every request that is given none.
+        ssl_context: in place of one with the system's trust store.
+        max_idle: connections kept for one origin.
+        max_idle_time: seconds for which one is kept. It is closed when the client is next
+            used, or left.
+    """
+
+    def __init__(
+        self,
+        *,
+        headers: HeadersInput | None = None,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        ssl_context: ssl.SSLContext | None = None,
+        max_idle: int = 8,
+        max_idle_time: float = 60.0,
+    ) -> None:
+        self.headers = headers
+        self.timeout = Timeout.of(timeout)
+        self.connector = Connector(
+            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @overload
+    def stream(
+        self,
+        url: str | Request,
+        *,
+        comments: Literal[False] = False,
+        **options: Unpack[RequestOptions],
+    ) -> EventStream[ServerSentEvent]: ...
+
+    @overload
+    def stream(
+        self, url: str | Request, *, comments: bool, **options: Unpack[RequestOptions]
+    ) -> EventStream[ServerSentEvent | Comment]: ...
+
+    def stream(
+        self,
+        url: str | Request,
+        *,
+        comments: bool = False,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        **options: Unpack[ConnectionOptions],
+    ) -> EventStream[Any]:
+        """Ask for one event stream; arguments and errors are those of ``sse_core.stream``."""
+        connection = open_connection(
+            url, comments=comments, default_headers=self.headers, **options
+        )
+        return EventStream(connection, timeout=self.timeout_for(timeout), connector=self.connector)
+
+    def timeout_for(self, timeout: Timeout | float | None) -> Timeout:
+        """Return the limits for a request: its own, if it has been given any."""
+        return self.timeout if timeout is DEFAULT_TIMEOUT else Timeout.of(timeout)
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use close when their streams are left."""
+        await self.connector.aclose()
 
 
 @overload

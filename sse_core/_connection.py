@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 import h11
 
-from ._errors import ProtocolError, ResponseError, SSEError, TransportError
+from ._errors import (
+    ProtocolError,
+    ResponseError,
+    SSEError,
+    TimeoutException,
+    TransportError,
+)
 from ._events import Comment, ServerSentEvent
 from ._http import (
     EVENT_STREAM,
@@ -27,6 +33,7 @@ from ._http import (
     Response,
     Timeout,
     last_event_id_field,
+    merged,
 )
 from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser
 from ._redirect import Redirects, is_redirect
@@ -65,18 +72,28 @@ _PIECE = 64 * 1024
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
 
-class StreamOptions(TypedDict, total=False):
-    """The keyword arguments of both shells' ``stream``, for type checkers."""
+class ConnectionOptions(TypedDict, total=False):
+    """What ``open_connection`` takes of the arguments of ``stream``, for type checkers."""
 
     method: str | None
     headers: HeadersInput | None
     content: bytes | str | None
     json: Any
     last_event_id: str
-    timeout: Timeout | float | None
-    ssl_context: ssl.SSLContext | None
     max_event_size: int | None
     allow_http: bool
+
+
+class RequestOptions(ConnectionOptions, total=False):
+    """The keyword arguments of both shells' ``Client.stream``, for type checkers."""
+
+    timeout: Timeout | float | None
+
+
+class StreamOptions(RequestOptions, total=False):
+    """The keyword arguments of both shells' ``stream``, for type checkers."""
+
+    ssl_context: ssl.SSLContext | None
 
 
 class Connection(Generic[Item]):
@@ -110,8 +127,9 @@ class Connection(Generic[Item]):
         )
         self._redirects = redirects
         self._failure: SSEError | None = None
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _PIECE)
-        self._received = 0
+        self._h11 = _http11()
+        self.received = 0
+        """How many bytes of the response have come."""
         self._head = bytearray()
         self._informational = 0
         # Where the head being read, or the framing between two pieces of the body, began.
@@ -135,6 +153,15 @@ class Connection(Generic[Item]):
             self._h11.send(h11.EndOfMessage()),
         ]
         return b"".join(part or b"" for part in parts)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request can follow on the same connection (RFC 9112, 9.3)."""
+        return (
+            self._h11.our_state is h11.DONE
+            and self._h11.their_state is h11.DONE
+            and not self._waiting()
+        )
 
     @property
     def answered(self) -> bool:
@@ -190,6 +217,19 @@ class Connection(Generic[Item]):
             redirects=self._redirects,
         )
 
+    def begin_again(self, error: TransportError) -> bool:
+        """Begin anew where ``error`` shows that a kept connection had been given up.
+
+        The peer has closed it before a byte of the response: it had done so before the
+        request came. Returns whether this is so, and the request is to be sent again.
+        """
+        if self.received or isinstance(error, TimeoutException):
+            return False
+        self._h11 = _http11()
+        self._failure = None
+        self.ended = False
+        return True
+
     def transport_failed(self, error: TransportError) -> SSEError:
         """Return what to raise when reading failed with ``error``.
 
@@ -207,7 +247,7 @@ class Connection(Generic[Item]):
     def _receive_piece(self, piece: bytes, items: list[Item]) -> None:
         try:
             self._h11.receive_data(piece)
-            self._received += len(piece)
+            self.received += len(piece)
             if self.response is None:
                 self._head += piece
             while not self.ended:
@@ -230,7 +270,7 @@ class Connection(Generic[Item]):
         return TransportError(f"the peer closed the connection before the end of the {where}")
 
     def _receive_head(self, head: h11.Response | h11.InformationalResponse) -> None:
-        end = self._received - self._waiting()
+        end = self.received - self._waiting()
         if end - self._start > MAX_HEAD_SIZE:
             raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
         if len(head.headers) > MAX_HEAD_FIELDS:
@@ -259,7 +299,7 @@ class Connection(Generic[Item]):
 
     def _receive_body(self, event: h11.Data, items: list[Item]) -> None:
         data = bytes(event.data)
-        end = self._received - self._waiting()
+        end = self.received - self._waiting()
         # Not by h11's chunk_start, which is lost where a read ends behind a chunk's head.
         self._overhead = self._check_overhead(end - len(data))
         self._start = end
@@ -278,7 +318,7 @@ class Connection(Generic[Item]):
         if self._error_body is not None:
             self._raise_response_error()
         if not closed:
-            self._check_overhead(self._received - self._waiting())
+            self._check_overhead(self.received - self._waiting())
         self.ended = True
         self.end = "closed" if closed else "complete"
         self.parser.receive_eof()
@@ -313,10 +353,10 @@ class Connection(Generic[Item]):
             if not _HTTP.startswith(self._head[: len(_HTTP)]):
                 # h11 would wait for a blank line, which a peer of another kind never sends.
                 raise ProtocolError("the peer does not speak HTTP/1.1")
-            if self._received - self._start > MAX_HEAD_SIZE:
+            if self.received - self._start > MAX_HEAD_SIZE:
                 raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
         else:
-            self._check_overhead(self._received)
+            self._check_overhead(self.received)
 
     def _check_overhead(self, position: int) -> int:
         """Return the overhead with the framing from the last data up to ``position``."""
@@ -333,14 +373,15 @@ class Connection(Generic[Item]):
 def open_connection(
     url: str | Request,
     *,
-    method: str | None,
-    headers: HeadersInput | None,
-    content: bytes | str | None,
-    json: Any,
-    last_event_id: str,
-    max_event_size: int | None,
-    comments: bool,
+    method: str | None = None,
+    headers: HeadersInput | None = None,
+    content: bytes | str | None = None,
+    json: Any = None,
+    last_event_id: str = "",
+    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
+    comments: bool = False,
     allow_http: bool = False,
+    default_headers: HeadersInput | None = None,
 ) -> Connection[Any]:
     """Return the connection for the arguments that both shells' ``stream`` take."""
     if isinstance(url, Request):
@@ -348,6 +389,7 @@ def open_connection(
             raise ValueError("a Request says method, headers and body itself")
         request = url
     else:
+        headers = merged(default_headers, headers)
         request = Request(url, method, headers=headers, content=content, json=json)
     if not {"\r", "\n", "\0"}.isdisjoint(last_event_id):
         raise ValueError("a last event ID holds no CR, LF or NUL")
@@ -358,6 +400,10 @@ def open_connection(
         comments=comments,
         redirects=Redirects(request, allow_http=allow_http),
     )
+
+
+def _http11() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _PIECE)
 
 
 def pieces(data: bytes) -> list[bytes]:

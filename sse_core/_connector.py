@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 import anyio
 import anyio.abc
+from anyio.abc import SocketAttribute
 
 from ._errors import TLSError, TransportError
 from ._http import URL
+from ._pool import Pool, is_readable
 from ._timers import Limit
 
 __all__ = ["Connector", "limited", "transport_errors"]
 
 
 class Connector:
-    """Opens connections, by one set of options."""
+    """Opens connections by one set of options, and keeps some of those that are idle."""
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        max_idle: int = 0,
+        max_idle_time: float = 0.0,
+    ) -> None:
         self._ssl_context = ssl_context
+        self._pool: Pool[anyio.abc.ByteStream] = Pool(max_idle, max_idle_time)
+        self.keeps = max_idle > 0
+        """Whether a connection may be used again."""
+
+    async def acquire(self, url: URL) -> tuple[anyio.abc.ByteStream, bool]:
+        """Return a connection to the origin of ``url``, and whether it has served before."""
+        await self._close(self._pool.expire(anyio.current_time()))
+        while (transport := self._pool.take(url.origin)) is not None:
+            if not is_readable(transport.extra(SocketAttribute.raw_socket).fileno()):
+                return transport, True
+            await self._close([transport])
+        return await self.connect(url), False
+
+    async def release(self, url: URL, transport: anyio.abc.ByteStream) -> None:
+        """Keep a connection on which another request can follow."""
+        now = anyio.current_time()
+        self._pool.put(url.origin, transport, now)
+        await self._close(self._pool.expire(now))
+
+    async def aclose(self) -> None:
+        """Close the idle connections, and from now on those that become idle."""
+        self._pool.per_origin = 0
+        await self._close(self._pool.expire(inf))
+
+    @staticmethod
+    async def _close(transports: list[anyio.abc.ByteStream]) -> None:
+        with anyio.CancelScope(shield=True):  # does not wait: closing is by force
+            for transport in transports:
+                await anyio.aclose_forcefully(transport)
 
     async def connect(self, url: URL) -> anyio.abc.ByteStream:
         """Return a connection to the origin of ``url``."""
@@ -36,6 +75,20 @@ class Connector:
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
         return self._ssl_context
+
+
+def close_at_once(transport: anyio.abc.ByteStream) -> None:
+    """Close a connection where nothing can be awaited: in a finalizer."""
+    innermost = getattr(transport, "transport_stream", transport)
+    closing = innermost.aclose()
+    try:
+        closing.send(None)  # to its first checkpoint, which is behind the close
+    except RuntimeError:  # the event loop is no more
+        raw = innermost.extra(SocketAttribute.raw_socket)
+        if isinstance(raw, socket.socket):  # asyncio's own closes itself
+            raw.close()
+    finally:
+        closing.close()
 
 
 @contextmanager

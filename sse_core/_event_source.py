@@ -14,12 +14,12 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, over
 
 import anyio
 
-from ._client import EventStream
-from ._connector import Connector
+from ._client import Client, EventStream
 from ._errors import SSEError
 from ._events import Comment, ServerSentEvent
-from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
+from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout, merged
 from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._place import caller
 from ._reconnect import Disconnected, Opened, Policy, Reconnection
 
 __all__ = ["EventSource"]
@@ -40,6 +40,7 @@ class SourceOptions(Policy, total=False):
     last_event_id: str
     timeout: Timeout | float | None
     ssl_context: ssl.SSLContext | None
+    client: Client | None
     max_event_size: int | None
 
 
@@ -64,6 +65,7 @@ class EventSource(Generic[Item]):
         timeout: a ``Timeout`` without ``total``, or seconds, or None. A limit that passes
             is like a cut: it leads to another attempt.
         ssl_context: in place of one with the system's trust store.
+        client: whose connections to use; its headers and limits hold where none are given.
         max_event_size: bytes of one event, None for no limit; more is an error for good.
         comments: yield ``Comment`` items too.
         policy: when to ask again: ``reconnection_time``, ``max_attempts``, ``replay``, …;
@@ -99,15 +101,21 @@ class EventSource(Generic[Item]):
         last_event_id: str = "",
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
+        client: Client | None = None,
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool = False,
         **policy: Unpack[Policy],
     ) -> None:
+        if client is None:
+            client = Client(timeout=timeout, ssl_context=ssl_context, max_idle=0)
+        elif ssl_context is not None:
+            raise ValueError("a client has an ssl_context of its own")
         self._headers = headers if callable(headers) else None
+        self._default_headers = client.headers
         request = Request(
             url,
             method,
-            headers=None if callable(headers) else headers,
+            headers=merged(client.headers, None if callable(headers) else headers),
             content=content,
             json=json,
         )
@@ -118,16 +126,18 @@ class EventSource(Generic[Item]):
             comments=comments,
             **policy,
         )
-        self._timeout = Timeout.of(timeout)
+        self._timeout = client.timeout_for(timeout)
         if self._timeout.total is not None:
             raise ValueError("a source has no end that `total` could limit; see max_elapsed")
-        self._connector = Connector(ssl_context=ssl_context)
+        self._connector = client.connector
+        self._opened_at = caller()
         self._stream: EventStream[Any] | None = None
         self._response: Response | None = None
         self._items: deque[Item | Opened | Disconnected] = deque()
         self._wake = 0.0
+        self._restarting = False
         self._closed = False
-        self._close = anyio.Event()
+        self._wakeup = anyio.Event()
         self._connecting: anyio.CancelScope | None = None
         self._busy = False
 
@@ -136,7 +146,7 @@ class EventSource(Generic[Item]):
         """The standard's ready state. Waiting for the next attempt is connecting."""
         if self._closed:
             return "closed"
-        return "connecting" if self._stream is None else "open"
+        return "connecting" if self._stream is None or self._restarting else "open"
 
     @property
     def last_event_id(self) -> str:
@@ -181,10 +191,28 @@ class EventSource(Generic[Item]):
         """
         return Items(self)
 
+    async def restart(self) -> None:
+        """Drop the connection and ask again at once, with the last event ID.
+
+        Also while another task waits for the next event, which then comes from the new
+        connection; a wait for the next attempt is cut short. It counts as no failure, and
+        ``items()`` shows nothing but the new ``Opened``. Events that have been read are
+        still delivered.
+
+        Raises:
+            RuntimeError: the request is more than a GET, and ``replay`` was not asked for.
+        """
+        if not self._machine.replay:
+            raise RuntimeError("a request that is more than a GET is repeated with replay=True")
+        self._wakeup.set()
+        if self._stream is not None:
+            self._restarting = True
+            await self._stream.aclose()
+
     async def aclose(self) -> None:
         """Close the connection and end the iteration, also one that waits in another task."""
         self._closed = True
-        self._close.set()
+        self._wakeup.set()
         if self._connecting is not None:
             self._connecting.cancel()
         self._items.clear()
@@ -211,14 +239,21 @@ class EventSource(Generic[Item]):
     async def _connect(self) -> None:
         # Until a point in time, so that a cancelled wait goes on with what is left of it.
         with anyio.move_on_after(self._wake - anyio.current_time()):
-            await self._close.wait()
+            await self._wakeup.wait()
+        self._wakeup = anyio.Event()
         if self._closed:
             return
-        headers = self._headers() if self._headers is not None else None
-        if isawaitable(headers):
-            headers = await headers
+        headers = None
+        if self._headers is not None:
+            given = self._headers()
+            headers = merged(self._default_headers, await given if isawaitable(given) else given)
         connection = self._machine.connect(anyio.current_time(), headers)
-        stream = EventStream(connection, timeout=self._timeout, connector=self._connector)
+        stream = EventStream(
+            connection,
+            timeout=self._timeout,
+            connector=self._connector,
+            opened_at=self._opened_at,
+        )
         try:
             with anyio.CancelScope() as self._connecting:  # cancelled by aclose()
                 await stream.__aenter__()
@@ -228,26 +263,33 @@ class EventSource(Generic[Item]):
         if self._closed:
             await stream.aclose()
             return
+        self._wakeup = anyio.Event()
         self._stream = stream
         self._response = stream.response
         if stream.response.status == 200:
-            self._machine.received((), anyio.current_time())
             self._items.append(Opened(stream.response))
+            self._received(stream.read_items())
 
     async def _receive(self, stream: EventStream[Item]) -> None:
         try:
-            item = await anext(stream)
+            self._received(await stream.next_items())
         except StopAsyncIteration:
             self._disconnected(None)
         except SSEError as exc:
             self._disconnected(exc)
-        else:
-            self._machine.received((item,), anyio.current_time())
-            self._items.append(item)
+
+    def _received(self, items: list[Item]) -> None:
+        self._machine.received(items, anyio.current_time())
+        self._items.extend(items)
 
     def _disconnected(self, error: SSEError | None) -> None:
         self._stream = None
         if self._closed:
+            return
+        if self._restarting:
+            self._restarting = False
+            self._machine.restarted()
+            self._wake = 0.0
             return
         now = anyio.current_time()
         try:

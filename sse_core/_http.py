@@ -262,6 +262,15 @@ def _pairs(headers: HeadersInput | None) -> Iterable[tuple[str, str | bytes]]:
     return headers or ()
 
 
+def merged(
+    defaults: HeadersInput | None, given: HeadersInput | None
+) -> list[tuple[str, str | bytes]]:
+    """Return the given headers, and the defaults for names that they do not have."""
+    pairs = list(_pairs(given))
+    names = {name.lower() for name, _ in pairs}
+    return [pair for pair in _pairs(defaults) if pair[0].lower() not in names] + pairs
+
+
 def _field(name: str, value: str | bytes) -> tuple[bytes, bytes]:
     if not _TOKEN.fullmatch(name):
         raise ValueError(f"no header name: {name!r}")

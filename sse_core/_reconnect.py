@@ -151,7 +151,7 @@ class Reconnection:
         self._max_attempts = max_attempts
         self._max_elapsed = max_elapsed
         # C2: only a GET is asked again without being told to.
-        self._replay = replay or request.method == "GET"
+        self.replay = replay or request.method == "GET"
         self._stops = on_end == "stop"
         self._transient = frozenset(transient)
         self._transient_now = transient_at_first
@@ -215,13 +215,8 @@ class Reconnection:
                 where one is used up and nothing but clean ends came.
         """
         assert self._connection is not None, "connect() comes first"
-        parser, response = self._connection.parser, self._connection.response
-        self.last_event_id = parser.last_event_id
-        if parser.reconnection_time is not None:
-            # C11, as integers: a float overflows long before the digits end.
-            milliseconds = min(parser.reconnection_time, int(self._ceiling * 1000))
-            self.reconnection_time = max(self._floor, milliseconds / 1000)
-
+        response = self._connection.response
+        self._learn(self._connection)
         refused = error.response if isinstance(error, ResponseError) else None
         self.redirected = refused is not None and self._redirects.follow(refused)
         if self.redirected:
@@ -240,6 +235,23 @@ class Reconnection:
             )
         return delay
 
+    def restarted(self) -> None:
+        """Take the end of a connection that the caller dropped, to ask again at once.
+
+        It counts as no failure (reading 15). Not to be done unless ``replay`` is true.
+        """
+        assert self._connection is not None, "connect() comes first"
+        self._learn(self._connection)
+        self.redirected = False
+
+    def _learn(self, connection: Connection[Any]) -> None:
+        parser = connection.parser
+        self.last_event_id = parser.last_event_id
+        if parser.reconnection_time is not None:
+            # C11, as integers: a float overflows long before the digits end.
+            milliseconds = min(parser.reconnection_time, int(self._ceiling * 1000))
+            self.reconnection_time = max(self._floor, milliseconds / 1000)
+
     def _succeeded(self, now: float) -> None:
         # C12, C14: from here on, failures and time are counted anew.
         self._healthy = True
@@ -247,7 +259,7 @@ class Reconnection:
         self._since = now
 
     def _worth_another(self, error: SSEError | None, response: Response | None) -> bool:
-        if not self._replay or isinstance(error, _FINAL):
+        if not self.replay or isinstance(error, _FINAL):
             return False
         if isinstance(error, ResponseError):
             return self._transient_now and error.response.status in self._transient

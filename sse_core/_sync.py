@@ -10,17 +10,27 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
-from ._connection import Connection, StreamOptions, open_connection, pieces
-from ._errors import ResponseError, SSEError, TransportError
+from ._connection import (
+    Connection,
+    ConnectionOptions,
+    RequestOptions,
+    StreamOptions,
+    open_connection,
+    pieces,
+)
+from ._errors import ResponseError, SSEError, TimeoutException, TransportError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._place import Place, caller, warn_unclosed
 from ._sync_connector import Connector, seconds_left, transport_errors
 from ._timers import NO_LIMIT, Limit, Timers
 
-__all__ = ["EventStream", "stream"]
+__all__ = ["Client", "EventStream", "stream"]
 
 READ_SIZE = 64 * 1024
+
+DRAIN_SIZE = 64 * 1024
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
@@ -40,12 +50,15 @@ class EventStream(Generic[Item]):
         *,
         timeout: Timeout,
         connector: Connector,
+        opened_at: Place | None = None,
     ) -> None:
         self._connection = connection
         self._timers = Timers(timeout)
         self._connector = connector
         self._items: deque[Item] = deque()
         self._transport: socket.socket | None = None
+        self._reused = False
+        self._opened_at = opened_at or caller()
         self._entered = False
         self._receiving = False
 
@@ -76,6 +89,9 @@ class EventStream(Generic[Item]):
                 self._open()
             except ResponseError as exc:
                 self._connection = self._connection.redirected(exc)
+            except TransportError as exc:
+                if not self._reused or not self._connection.begin_again(exc):
+                    raise
             else:
                 return self
 
@@ -91,29 +107,46 @@ class EventStream(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
+        items = self._items
+        if not items:
+            items.extend(self.next_items())
+        return items.popleft()
+
+    def next_items(self) -> list[Item]:
+        """Return what has been read and not been asked for; or wait for more, for one at least.
+
+        What `next()` returns one by one. Raises StopIteration at the end.
+        """
         if not self._entered:
             raise RuntimeError("enter the stream with `with` first")
         if self._receiving:
             raise RuntimeError("another thread is waiting for the next event of this stream")
         try:
-            while not (items := self._items):
+            items = self.read_items()
+            while not items:
                 if (transport := self._transport) is None:
                     raise StopIteration
                 if self._connection.ended:
                     self.close()
                 else:
-                    self._receive_in_time(transport)
-            return items.popleft()
+                    items = self._receive_in_time(transport)
+            return items
         except SSEError:
             if self._transport is None:
                 raise StopIteration from None  # closed by another thread
             self.close()
             raise
 
+    def read_items(self) -> list[Item]:
+        """Return what has been read and not been asked for, without waiting."""
+        items = list(self._items)
+        self._items.clear()
+        return items
+
     def _open(self) -> None:
         try:
             limit = self._timers.connecting(time.monotonic())
-            transport = self._connector.connect(self._connection.request.url, limit)
+            transport, self._reused = self._connector.acquire(self._connection.request.url, limit)
             self._transport = transport
             for piece in pieces(self._connection.data_to_send()):
                 limit = self._timers.sending(time.monotonic())
@@ -122,7 +155,7 @@ class EventStream(Generic[Item]):
                     transport.sendall(piece)
             limit = self._timers.awaiting_head(time.monotonic())
             while not self._connection.answered:
-                self._receive(transport, limit)
+                self._items.extend(self._receive(transport, limit))
         except TransportError as exc:
             self.close()
             if (error := self._connection.transport_failed(exc)) is exc:
@@ -132,43 +165,70 @@ class EventStream(Generic[Item]):
             self.close()
             raise
 
-    def close(self) -> None:
-        """Close the socket and end the iteration, also one that waits in another thread.
+    def close(self, *, drain: float = 0.0) -> None:
+        """Close the connection, or hand it back to its ``Client``, and end the iteration.
 
-        Does not wait for the peer.
+        It also ends one that waits in another thread. Does not wait for the peer, but for
+        ``drain`` seconds; see ``sse_core.EventStream.aclose``.
         """
+        try:
+            if drain and self._connector.keeps and not self._receiving:
+                self._drain(drain)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         transport, self._transport = self._transport, None
         self._connection.ended = True
         self._items = deque()
-        if transport is not None:
-            with suppress(OSError):
-                # Wakes the thread in recv(), which close() would not, and which then closes.
-                # Not by SSLSocket's method, which takes TLS away under that thread.
-                socket.socket.shutdown(transport, socket.SHUT_RDWR)
-            if not self._receiving:
-                transport.close()
-
-    def _receive_in_time(self, transport: socket.socket) -> None:
-        if self._timers.off:
-            self._receive(transport, NO_LIMIT)
+        if transport is None:
             return
-        start = time.monotonic()
-        received = False
-        try:
-            self._receive(transport, self._timers.reading(start))
-            received = True
-        finally:
-            self._timers.waited(
-                time.monotonic() - start,
-                received=received,
-                dispatched=any(not isinstance(item, Comment) for item in self._items),
-            )
+        if self._connector.keeps and self._connection.reusable and not self._receiving:
+            self._connector.release(self._connection.request.url, transport)
+            return
+        with suppress(OSError):
+            # Wakes the thread in recv(), which close() would not, and which then closes.
+            # Not by SSLSocket's method, which takes TLS away under that thread.
+            socket.socket.shutdown(transport, socket.SHUT_RDWR)
+        if not self._receiving:
+            transport.close()
 
-    def _receive(self, transport: socket.socket, limit: Limit) -> None:
+    def _drain(self, seconds: float) -> None:
+        end = self._connection.received + DRAIN_SIZE
+        limit = Limit(time.monotonic() + seconds, TimeoutException, "")
+        # What goes wrong here is of no interest: it leaves the connection unfit for reuse.
+        with suppress(SSEError):
+            while (
+                self._transport is not None
+                and not self._connection.ended
+                and self._connection.received < end
+            ):
+                self._receive(self._transport, limit)
+
+    def __del__(self) -> None:
+        transport: socket.socket | None = getattr(self, "_transport", None)
+        if transport is not None:
+            transport.close()
+            warn_unclosed(self, self._opened_at)
+
+    def _receive_in_time(self, transport: socket.socket) -> list[Item]:
+        if self._timers.off:
+            return self._receive(transport, NO_LIMIT)
+        start = time.monotonic()
+        received = dispatched = False
+        try:
+            items = self._receive(transport, self._timers.reading(start))
+            received = True
+            dispatched = any(not isinstance(item, Comment) for item in items)
+            return items
+        finally:
+            self._timers.waited(time.monotonic() - start, received=received, dispatched=dispatched)
+
+    def _receive(self, transport: socket.socket, limit: Limit) -> list[Item]:
         data = b""
         if not self._connection.failed:
             data = self._read(transport, limit)
-        self._items.extend(self._connection.receive_data(data))
+        return self._connection.receive_data(data)
 
     def _read(self, transport: socket.socket, limit: Limit) -> bytes:
         self._receiving = True
@@ -180,6 +240,84 @@ class EventStream(Generic[Item]):
             self._receiving = False
             if self._transport is None:
                 transport.close()
+
+
+class Client:
+    """Keeps connections: what is asked of one server again and again need not connect again.
+
+        with Client(headers={"Authorization": "Bearer …"}) as client:
+            with client.stream("https://example.org/events") as events:
+                for event in events:
+                    print(event.data)
+
+    A connection serves another request when its response was read to its end. When the
+    server turns out to have closed it, before any byte of an answer, the request is sent
+    once more on a new one. Threads may share a client.
+
+    Arguments are those of ``sse_core.Client``.
+    """
+
+    def __init__(
+        self,
+        *,
+        headers: HeadersInput | None = None,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        ssl_context: ssl.SSLContext | None = None,
+        max_idle: int = 8,
+        max_idle_time: float = 60.0,
+    ) -> None:
+        self.headers = headers
+        self.timeout = Timeout.of(timeout)
+        self.connector = Connector(
+            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @overload
+    def stream(
+        self,
+        url: str | Request,
+        *,
+        comments: Literal[False] = False,
+        **options: Unpack[RequestOptions],
+    ) -> EventStream[ServerSentEvent]: ...
+
+    @overload
+    def stream(
+        self, url: str | Request, *, comments: bool, **options: Unpack[RequestOptions]
+    ) -> EventStream[ServerSentEvent | Comment]: ...
+
+    def stream(
+        self,
+        url: str | Request,
+        *,
+        comments: bool = False,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        **options: Unpack[ConnectionOptions],
+    ) -> EventStream[Any]:
+        """Ask for one event stream; arguments and errors are those of ``sse_core.stream``."""
+        connection = open_connection(
+            url, comments=comments, default_headers=self.headers, **options
+        )
+        return EventStream(connection, timeout=self.timeout_for(timeout), connector=self.connector)
+
+    def timeout_for(self, timeout: Timeout | float | None) -> Timeout:
+        """Return the limits for a request: its own, if it has been given any."""
+        return self.timeout if timeout is DEFAULT_TIMEOUT else Timeout.of(timeout)
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their streams are left."""
+        self.connector.close()
 
 
 @overload

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from ._errors import TLSError, TransportError
 from ._http import URL
+from ._pool import Pool, is_readable
 from ._timers import Limit
 
 __all__ = ["Connector", "seconds_left", "transport_errors"]
@@ -20,10 +23,51 @@ _LONGEST_TIMEOUT = 2_000_000
 
 
 class Connector:
-    """Opens connections, by one set of options."""
+    """Opens connections by one set of options, and keeps some of those that are idle."""
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        max_idle: int = 0,
+        max_idle_time: float = 0.0,
+    ) -> None:
         self._ssl_context = ssl_context
+        self._pool: Pool[socket.socket] = Pool(max_idle, max_idle_time)
+        self._lock = threading.Lock()
+        self.keeps = max_idle > 0
+        """Whether a connection may be used again."""
+
+    def acquire(self, url: URL, limit: Limit) -> tuple[socket.socket, bool]:
+        """Return a connection to the origin of ``url``, and whether it has served before."""
+        self._expire(time.monotonic())
+        while (transport := self._take(url)) is not None:
+            if not is_readable(transport.fileno()):
+                return transport, True
+            transport.close()
+        return self.connect(url, limit), False
+
+    def release(self, url: URL, transport: socket.socket) -> None:
+        """Keep a connection on which another request can follow."""
+        now = time.monotonic()
+        with self._lock:
+            self._pool.put(url.origin, transport, now)
+        self._expire(now)
+
+    def close(self) -> None:
+        """Close the idle connections, and from now on those that become idle."""
+        self._pool.per_origin = 0
+        self._expire(inf)
+
+    def _take(self, url: URL) -> socket.socket | None:
+        with self._lock:
+            return self._pool.take(url.origin)
+
+    def _expire(self, now: float) -> None:
+        with self._lock:
+            expired = self._pool.expire(now)
+        for transport in expired:
+            transport.close()
 
     def connect(self, url: URL, limit: Limit) -> socket.socket:
         """Return a connection to the origin of ``url``."""

@@ -12,11 +12,11 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, over
 
 from ._errors import SSEError
 from ._events import Comment, ServerSentEvent
-from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
+from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout, merged
 from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._place import caller
 from ._reconnect import Disconnected, Opened, Policy, Reconnection
-from ._sync import EventStream
-from ._sync_connector import Connector
+from ._sync import Client, EventStream
 
 __all__ = ["EventSource"]
 
@@ -36,6 +36,7 @@ class SourceOptions(Policy, total=False):
     last_event_id: str
     timeout: Timeout | float | None
     ssl_context: ssl.SSLContext | None
+    client: Client | None
     max_event_size: int | None
 
 
@@ -60,6 +61,7 @@ class EventSource(Generic[Item]):
         timeout: a ``Timeout`` without ``total``, or seconds, or None. A limit that passes
             is like a cut: it leads to another attempt.
         ssl_context: in place of one with the system's trust store.
+        client: whose connections to use; its headers and limits hold where none are given.
         max_event_size: bytes of one event, None for no limit; more is an error for good.
         comments: yield ``Comment`` items too.
         policy: when to ask again: ``reconnection_time``, ``max_attempts``, ``replay``, …;
@@ -95,15 +97,21 @@ class EventSource(Generic[Item]):
         last_event_id: str = "",
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
+        client: Client | None = None,
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool = False,
         **policy: Unpack[Policy],
     ) -> None:
+        if client is None:
+            client = Client(timeout=timeout, ssl_context=ssl_context, max_idle=0)
+        elif ssl_context is not None:
+            raise ValueError("a client has an ssl_context of its own")
         self._headers = headers if callable(headers) else None
+        self._default_headers = client.headers
         request = Request(
             url,
             method,
-            headers=None if callable(headers) else headers,
+            headers=merged(client.headers, None if callable(headers) else headers),
             content=content,
             json=json,
         )
@@ -114,17 +122,19 @@ class EventSource(Generic[Item]):
             comments=comments,
             **policy,
         )
-        self._timeout = Timeout.of(timeout)
+        self._timeout = client.timeout_for(timeout)
         if self._timeout.total is not None:
             raise ValueError("a source has no end that `total` could limit; see max_elapsed")
-        self._connector = Connector(ssl_context=ssl_context)
+        self._connector = client.connector
+        self._opened_at = caller()
         self._stream: EventStream[Any] | None = None
         self._connecting: EventStream[Any] | None = None
         self._response: Response | None = None
         self._items: deque[Item | Opened | Disconnected] = deque()
         self._wake = 0.0
+        self._restarting = False
         self._closed = False
-        self._close = threading.Event()
+        self._wakeup = threading.Event()
         self._busy = False
 
     @property
@@ -132,7 +142,7 @@ class EventSource(Generic[Item]):
         """The standard's ready state. Waiting for the next attempt is connecting."""
         if self._closed:
             return "closed"
-        return "connecting" if self._stream is None else "open"
+        return "connecting" if self._stream is None or self._restarting else "open"
 
     @property
     def last_event_id(self) -> str:
@@ -177,10 +187,22 @@ class EventSource(Generic[Item]):
         """
         return Items(self)
 
+    def restart(self) -> None:
+        """Drop the connection and ask again at once, also from another thread.
+
+        See ``sse_core.EventSource.restart``.
+        """
+        if not self._machine.replay:
+            raise RuntimeError("a request that is more than a GET is repeated with replay=True")
+        self._wakeup.set()
+        if self._stream is not None:
+            self._restarting = True
+            self._stream.close()
+
     def close(self) -> None:
         """Close the connection and end the iteration, also one that waits in another thread."""
         self._closed = True
-        self._close.set()
+        self._wakeup.set()
         self._items.clear()
         self._stream = None
         if self._connecting is not None:
@@ -204,12 +226,20 @@ class EventSource(Generic[Item]):
 
     def _connect(self) -> None:
         # Until a point in time, so that a cancelled wait goes on with what is left of it.
-        self._close.wait(max(0.0, self._wake - time.monotonic()))
+        self._wakeup.wait(max(0.0, self._wake - time.monotonic()))
+        self._wakeup.clear()
         if self._closed:
             return
-        headers = self._headers() if self._headers is not None else None
+        headers = None
+        if self._headers is not None:
+            headers = merged(self._default_headers, self._headers())
         connection = self._machine.connect(time.monotonic(), headers)
-        stream = EventStream(connection, timeout=self._timeout, connector=self._connector)
+        stream = EventStream(
+            connection,
+            timeout=self._timeout,
+            connector=self._connector,
+            opened_at=self._opened_at,
+        )
         self._connecting = stream  # for close() in another thread
         try:
             stream.__enter__()
@@ -219,26 +249,33 @@ class EventSource(Generic[Item]):
         if self._closed:
             stream.close()
             return
+        self._wakeup.clear()
         self._stream = stream
         self._response = stream.response
         if stream.response.status == 200:
-            self._machine.received((), time.monotonic())
             self._items.append(Opened(stream.response))
+            self._received(stream.read_items())
 
     def _receive(self, stream: EventStream[Item]) -> None:
         try:
-            item = next(stream)
+            self._received(stream.next_items())
         except StopIteration:
             self._disconnected(None)
         except SSEError as exc:
             self._disconnected(exc)
-        else:
-            self._machine.received((item,), time.monotonic())
-            self._items.append(item)
+
+    def _received(self, items: list[Item]) -> None:
+        self._machine.received(items, time.monotonic())
+        self._items.extend(items)
 
     def _disconnected(self, error: SSEError | None) -> None:
         self._stream = None
         if self._closed:
+            return
+        if self._restarting:
+            self._restarting = False
+            self._machine.restarted()
+            self._wake = 0.0
             return
         now = time.monotonic()
         try:

@@ -27,24 +27,37 @@ WAIT = 10
 """Seconds after which a test has failed that waits for the other side."""
 
 
+class Next:
+    """Stands between two answers on one connection."""
+
+
+NEXT = Next()
+
+
 @dataclass
 class Script:
     """What one connection gets: pieces, then an end.
 
     The end is a close, a reset, silence ("hold"), or, for TLS, a close with close_notify
-    ("unwrap"). A ``threading.Event`` among the pieces is waited for.
+    ("unwrap"). A ``threading.Event`` among the pieces is waited for; at ``NEXT`` another
+    request on the same connection is read.
     """
 
-    pieces: Sequence[bytes | threading.Event]
+    pieces: Sequence[bytes | threading.Event | Next]
     end: End = "close"
     reads: Reads = "request"
     """How much of the request is read before the answer; a TLS handshake belongs to it."""
-    request: bytes = b""
+    requests: list[bytes] = field(default_factory=list)
     """What the client sent, filled in by the server."""
     opened: threading.Event = field(default_factory=threading.Event)
     """Set when the client has connected."""
     closed: threading.Event = field(default_factory=threading.Event)
     """Set when the client has closed its side."""
+
+    @property
+    def request(self) -> bytes:
+        """The first request, or nothing."""
+        return self.requests[0] if self.requests else b""
 
 
 def chunks(pieces: Iterable[bytes]) -> list[bytes]:
@@ -111,10 +124,12 @@ class ScriptedServer:
 
     def _serve(self, client: socket.socket, script: Script) -> None:
         if script.reads != "nothing":
-            script.request = _read_request(client, with_body=script.reads == "request")
+            script.requests = [_read_request(client, with_body=script.reads == "request")]
         for piece in script.pieces:
             if isinstance(piece, bytes):
                 client.sendall(piece)
+            elif isinstance(piece, Next):
+                script.requests.append(_read_request(client, with_body=True))
             else:
                 assert piece.wait(WAIT)
         if script.end == "reset":

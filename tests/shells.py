@@ -94,6 +94,9 @@ class _Awaitable:
     async def aclose(self) -> None:
         self._items.close()
 
+    async def restart(self) -> None:
+        self._items.restart()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._items, name)
 

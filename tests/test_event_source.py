@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -13,7 +14,7 @@ import sse_core
 import sse_core.sync
 from sse_core import Comment, Disconnected, EventTimeout, Opened, ServerSentEvent, Timeout
 
-from .scripted_server import HEAD, Script, ScriptedServer, chunked
+from .scripted_server import HEAD, Script, ScriptedServer, chunked, chunks
 from .shells import (
     Cancelling,
     Shell,
@@ -22,6 +23,7 @@ from .shells import (
     on_every_way_to_cancel,
 )
 
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 STOP = Script([b"HTTP/1.1 204 No Content\r\n\r\n"])
 
 
@@ -469,3 +471,106 @@ def test_event_timeout(shell: Shell) -> None:
     kinds = [type(getattr(item, "error", item)) for item in items]
     assert [Opened, ServerSentEvent, EventTimeout] == kinds
     assert b"\r\nlast-event-id: 1\r\n" in STOP.request
+
+
+@on_every_shell
+def test_restart(shell: Shell) -> None:
+    """Reading 15: a new connection at once, nothing lost, no fault reported, no failure counted."""
+    first = chunked([b"retry: 60000\nid: 1\ndata: a\n\nid: 2\ndata: b\n\n"], last_chunk=False)
+    second = chunked([b"data: c\n\n"], "hold")
+    first.end = "hold"
+
+    async def scenario(source: Any) -> list[Any]:
+        found = []
+        async with source:
+            found.append(await anext(source))
+            await source.restart()
+            assert "connecting" == source.state
+            found += [await anext(source), await anext(source)]
+            assert "open" == source.state
+        return found
+
+    with ScriptedServer(first, second) as server:
+        source = source_of(shell, server, max_attempts=1, max_reconnection_time=60)
+        items = shell.run(scenario, source)
+        assert first.closed.wait(10)
+
+    assert ["a", "b", "c"] == messages(items)
+    assert b"\r\nlast-event-id: 2\r\n" in second.request
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_restart_from_another_task(backend: str) -> None:
+    """An iteration that waits for an event goes on with the new connection."""
+    first = Script([CHUNKED, *chunks([b"id: 1\ndata: a\n\n"])], "hold")
+
+    async def scenario(url: str) -> list[str]:
+        async with sse_core.EventSource(url) as source, anyio.create_task_group() as tasks:
+            first = await anext(source)
+            tasks.start_soon(source.restart)
+            return [first.data, *[event.data async for event in source]]
+        raise AssertionError
+
+    with ScriptedServer(first, chunked([b"data: b\n\n"]), STOP) as server:
+        url = server.url
+        assert ["a", "b"] == anyio.run(scenario, url, backend=backend)
+
+
+def test_restart_from_another_thread() -> None:
+    """An iteration that waits for an event goes on with the new connection."""
+    first = Script([CHUNKED, *chunks([b"id: 1\ndata: a\n\n"])], "hold")
+
+    with ScriptedServer(first, chunked([b"data: b\n\n"], "hold")) as server:
+        with sse_core.sync.EventSource(server.url) as source:
+            assert "a" == next(source).data
+            found: list[Any] = []
+            waiting = threading.Thread(target=lambda: found.append(next(source)))
+            waiting.start()
+            while not source._stream or not source._stream._receiving:  # until it waits
+                os.sched_yield()
+            source.restart()
+            waiting.join(10)
+
+    assert [ServerSentEvent("b", id="1")] == found
+
+
+@on_every_shell
+def test_restart_cuts_the_wait_short(shell: Shell) -> None:
+    """A wait for the next attempt ends at once; the attempt after a failed one waits again."""
+    first, second = chunked([b"retry: 60000\ndata: a\n\n"]), chunked([b"data: b\n\n"], "hold")
+
+    async def scenario(source: Any) -> list[Any]:
+        items = source.items()
+        step = iter(items).__next__ if shell.blocking else aiter(items).__anext__
+
+        async def take(count: int) -> list[Any]:
+            found = []
+            for _ in range(count):
+                item = step()
+                found.append(item if shell.blocking else await item)
+            return found
+
+        async with source:
+            found = await take(3)
+            await source.restart()
+            return found + await take(2)
+
+    with ScriptedServer(first, second) as server:
+        found = shell.run(scenario, source_of(shell, server, max_reconnection_time=60))
+
+    assert [Opened, ServerSentEvent, Disconnected, Opened, ServerSentEvent] == [
+        type(item) for item in found
+    ]
+    assert 60 == found[2].delay
+
+
+@on_every_shell
+def test_restart_of_a_post(shell: Shell) -> None:
+    """C2: a body is sent again with replay=True and not otherwise."""
+
+    async def scenario(source: Any) -> None:
+        with pytest.raises(RuntimeError, match="replay=True"):
+            await source.restart()
+
+    with ScriptedServer() as server:
+        shell.run(scenario, source_of(shell, server, content=b"x"))

@@ -1,0 +1,68 @@
+"""Idle connections: which one to use again, and which to close. No clock."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+__all__ = ["Pool", "is_readable"]
+
+T = TypeVar("T")
+
+
+class Pool(Generic[T]):
+    """Connections that wait for another request, by origin.
+
+    Args:
+        per_origin: how many are kept for one origin.
+        idle_time: seconds for which one is kept.
+    """
+
+    def __init__(self, per_origin: int, idle_time: float) -> None:
+        if per_origin < 0 or not idle_time >= 0:
+            raise ValueError("neither a number of connections nor a time is negative")
+        self.per_origin = per_origin
+        self._idle_time = idle_time
+        # The one that was used last is the last one, and the first to be used again: the
+        # longer a connection waits, the likelier its server has given it up.
+        self._idle: dict[Hashable, list[tuple[float, T]]] = {}
+
+    def put(self, origin: Hashable, connection: T, now: float) -> None:
+        """Keep a connection from ``now`` on; the next ``expire`` has what is too much."""
+        self._idle.setdefault(origin, []).append((now + self._idle_time, connection))
+
+    def take(self, origin: Hashable) -> T | None:
+        """Return the connection to use for a request, None for a new one."""
+        idle = self._idle.get(origin)
+        if not idle:
+            return None
+        _, connection = idle.pop()
+        if not idle:
+            del self._idle[origin]
+        return connection
+
+    def expire(self, now: float) -> list[T]:
+        """Return the connections to close: those too old, and the oldest of too many."""
+        expired: list[T] = []
+        for origin, idle in list(self._idle.items()):
+            count = max(len(idle) - self.per_origin, sum(end <= now for end, _ in idle))
+            expired += [connection for _, connection in idle[:count]]
+            if count == len(idle):
+                del self._idle[origin]
+            elif count > 0:
+                self._idle[origin] = idle[count:]
+        return expired
+
+
+def is_readable(file: int) -> bool:
+    """Whether a socket has something to read: on an idle connection, nothing good.
+
+    It is the server's close, or an answer that nobody asked for. This is a look, which
+    does not wait.
+    """
+    if not hasattr(select, "poll"):  # pragma: no cover  # Windows
+        return bool(select.select([file], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
