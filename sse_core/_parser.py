@@ -206,31 +206,48 @@ class EventStreamParser(_ParserOf["Item"]):
             RuntimeError: after ``receive_eof``.
             TypeError: ``data`` is not bytes, bytearray or memoryview.
         """
+        items: list[Any]
         if type(data) is not bytes:
             data = _to_bytes(data)
         if self._expecting:
             data = self._begin(data)
-        items: list[Any] = []
-        if 10 in data or 13 in data:
-            if self._buffer:
-                # The line that was held is joined once, here.
-                self._buffer += data
-                data, self._buffer = self._buffer, bytearray()
-                self._look_at = self._short_line
-            if self._size:
-                # The block that was cut, by itself: what follows may go the fast way.
-                data = self._receive_rest_of_block(data, items)
-            if not self._size and (data[:6] == b"data: " or data[:7] == b"event: "):
-                data = self._receive_blocks(data, items)
-                if not data:
+        if 10 not in data and 13 not in data:
+            self._buffer += data
+            if len(self._buffer) > self._look_at:
+                self._look()
+                if self._failed:
+                    raise EventTooLarge(self._limit)
+            return []
+        if data[-2:] == b"\n\n" and len(data) <= self._fast_size:
+            # A read that is one plain block, and nothing else, is worth a way of its own.
+            if data[:6] == b"data: " and not self._size and not self._buffer:
+                text = data[6:-2].decode("utf-8", "replace")
+                if "\n" not in text and "\r" not in text:
+                    items = [ServerSentEvent(text, "message", self._last_event_id)]
                     return items
-            if 13 in data:
-                # splitlines() of bytes breaks at just LF, CR LF and CR; all become LF.
-                self._after_cr = self._expecting = data[-1] == 13
-                last = b"\n" if data[-1] in b"\r\n" else b""
-                data = b"\n".join(data.splitlines()) + last
-            if 10 in data:
-                data = self._receive_lines(data, items)
+            elif data[:7] == b"event: " and (event := self._receive_named_block(data)) is not None:
+                items = [event]
+                return items
+        items = []
+        if self._buffer:
+            # The line that was held is joined once, here.
+            self._buffer += data
+            data, self._buffer = self._buffer, bytearray()
+            self._look_at = self._short_line
+        if self._size:
+            # The block that was cut, by itself: what follows may go the fast way.
+            data = self._receive_rest_of_block(data, items)
+        if not self._size and (data[:6] == b"data: " or data[:7] == b"event: "):
+            data = self._receive_blocks(data, items)
+            if not data:
+                return items
+        if 13 in data:
+            # splitlines() of bytes breaks at just LF, CR LF and CR; all become LF.
+            self._after_cr = self._expecting = data[-1] == 13
+            last = b"\n" if data[-1] in b"\r\n" else b""
+            data = b"\n".join(data.splitlines()) + last
+        if 10 in data:
+            data = self._receive_lines(data, items)
         # What is left is the beginning of a line.
         self._buffer += data
         if len(self._buffer) > self._look_at:
@@ -266,6 +283,17 @@ class EventStreamParser(_ParserOf["Item"]):
         self._data.clear()
         return event
 
+    def _receive_named_block(self, data: bytes) -> ServerSentEvent | None:
+        """Take a read that is one block of one event line and one data line, if it is."""
+        end = data.find(10)
+        if data[end + 1 : end + 7] != b"data: " or self._size or self._buffer:
+            return None
+        text = data[end + 7 : -2].decode("utf-8", "replace")
+        if "\n" in text or 13 in data:
+            return None
+        event_type = data[7:end].decode("utf-8", "replace") or "message"
+        return ServerSentEvent(text, event_type, self._last_event_id)
+
     def _receive_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
         """The fast path: take plain blocks; return what is behind them.
 
@@ -281,7 +309,7 @@ class EventStreamParser(_ParserOf["Item"]):
                 return data
         gap = b"\r\n\r\n" if 13 in data else b"\n\n"
         end = data.rfind(gap)
-        if not 0 < end <= self._fast_size and (named or not 0 < end <= self._fast_limit):
+        if not 0 < end <= (self._fast_size if named else self._fast_limit):
             return data
         last_event_id = self._last_event_id
         if named:
@@ -296,14 +324,11 @@ class EventStreamParser(_ParserOf["Item"]):
             text = data[6:end].decode("utf-8", "replace")
             if end > self._fast_size and "\N{REPLACEMENT CHARACTER}" in text:
                 return data
-            if "\n" not in text and "\r" not in text:
-                items.append(ServerSentEvent(text, "message", last_event_id))
-            else:
-                values = text.split(gap.decode() + "data: ")
-                text = "".join(values)
-                if "\n" in text or "\r" in text:
-                    return data
-                items += [ServerSentEvent(value, "message", last_event_id) for value in values]
+            values = text.split(gap.decode() + "data: ")
+            text = "".join(values)
+            if "\n" in text or "\r" in text:
+                return data
+            items += [ServerSentEvent(value, "message", last_event_id) for value in values]
         return data[end + len(gap) :]
 
     def _receive_lines(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
@@ -343,12 +368,13 @@ class EventStreamParser(_ParserOf["Item"]):
                     fields.clear()
                 event_type, retry, signalled = "", None, False
             else:
-                if name not in _FIELDS:
+                if name and name not in _FIELDS:
                     # No space after the colon, no colon, or a colon before that space.
                     name, _, value = line.partition(":")
-                if name == "data":
-                    fields.append(value)
-                elif name == "event":
+                    if name == "data":
+                        fields.append(value)
+                        continue
+                if name == "event":
                     event_type = value
                     signalled = True
                 elif name == "id":
@@ -364,10 +390,10 @@ class EventStreamParser(_ParserOf["Item"]):
                         self._reconnection_time = retry = int(digits[:MAX_RETRY_DIGITS])
                     signalled = True
                 elif not name and self._comments:
-                    items.append(Comment(value.removeprefix(" ")))
+                    items.append(Comment(value))
         self._event_type, self._id_buffer = event_type, id_buffer
         self._retry, self._signalled = retry, signalled
-        return b"" if self._failed else rest
+        return rest
 
     def _receive_rest_of_block(
         self, data: bytes | bytearray, items: list[Any]
