@@ -1,0 +1,1 @@
+"""Real servers and proxies, as programs and configurations; ``launch`` starts them."""
