@@ -30,6 +30,7 @@ from sse_core import (
 
 from .servers.launch import HERE, KINDS, Server, Servers
 from .shells import Shell, on_every_shell
+from .test_keep_alive import Caller, with_client
 
 SCRIPT = json.loads((HERE / "events.json").read_text(encoding="utf-8"))
 WAIT = 20
@@ -254,6 +255,27 @@ def test_event_source(shell: Shell, site: Site, gate: str) -> None:
     assert events == [first, *rest]
     assert isinstance(opened, Opened)
     assert (Disconnected(None, 0.0), None) == (ended, stopped)  # by 204
+
+
+@at(*DIRECT)
+@on_every_shell
+def test_client(shell: Shell, site: Site) -> None:
+    """One connection serves one request after the other, until the server is another."""
+
+    async def scenario(caller: Caller) -> None:
+        async def port_seen() -> str:
+            [event] = await caller.read(site.url("echo"), json={"text": "x"})
+            return str(event.id)
+
+        port = await port_seen()
+        with pytest.raises(ResponseError):
+            await caller.read(site.url("refused"))
+        assert port == await port_seen()
+        site.server.kill()
+        site.server.start()
+        assert await port_seen()
+
+    with_client(shell, scenario, timeout=WAIT)
 
 
 @at(*COMPRESSING)

@@ -28,8 +28,10 @@ async def events(request: web.Request) -> Any:
 
 async def echo(request: web.Request) -> Any:
     text = (await request.json())["text"]
+    assert request.transport is not None
+    _, port = request.transport.get_extra_info("peername")
     async with sse_response(request, allow_all_methods=True) as response:
-        await response.send(text)
+        await response.send(text, id=str(port))
     return response
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, Header, HTTPException, Response
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -27,8 +27,9 @@ async def events(gate: str, last_event_id: LastEventID = None) -> AsyncIterator[
         yield ServerSentEvent(raw_data=data, **fields)
 
 
-async def echo(text: Annotated[str, Body(embed=True)]) -> AsyncIterator[Any]:
-    yield ServerSentEvent(raw_data=text)
+async def echo(text: Annotated[str, Body(embed=True)], request: Request) -> AsyncIterator[Any]:
+    assert request.client is not None
+    yield ServerSentEvent(raw_data=text, id=str(request.client.port))
 
 
 async def refused() -> Any:

@@ -9,7 +9,13 @@ import uvicorn
 
 def run(app: Any, port: int) -> None:
     """Serve ``app`` and print the port; 0 is any."""
-    config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        port=port,
+        log_level="warning",
+        timeout_keep_alive=60,  # longer than any test takes
+        timeout_graceful_shutdown=1,
+    )
     listener = config.bind_socket()
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(config).run([listener])

@@ -42,9 +42,10 @@ exports.serve = (stream) => {
             case "/events":
                 if (lastEventID === items.at(-1).id) return response.writeHead(204).end();
                 return stream(request, response, itemsBehind(lastEventID, name));
-            case "/echo":
-                // With an ID, as better-sse makes one up by what node has from 20 on.
-                return stream(request, response, [{ id: "1", data: await textOf(request) }]);
+            case "/echo": {
+                const id = String(request.socket.remotePort);
+                return stream(request, response, [{ id, data: await textOf(request) }]);
+            }
             case "/refused":
                 response.writeHead(401, { "Content-Type": "application/json" });
                 return response.end('{"error": "no key"}');
@@ -55,5 +56,6 @@ exports.serve = (stream) => {
                 return response.writeHead(404).end();
         }
     });
+    server.keepAliveTimeout = 60_000; // longer than any test takes
     server.listen(Number(process.argv[2]), "127.0.0.1", () => console.log(server.address().port));
 };

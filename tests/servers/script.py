@@ -2,8 +2,9 @@
 
 ``GET /events?gate=g`` is the stream of events.json behind Last-Event-ID; its first event is
 sent at once, the rest when ``POST /open?gate=g`` has come. Behind the last event it is 204.
-``POST /echo`` answers with one event, the ``text`` of a JSON body. ``GET /refused`` is
-``REFUSAL`` with status 401.
+``POST /echo`` answers with one event: the ``text`` of a JSON body, and the client's port as
+its ID, which tells one connection from another. ``GET /refused`` is ``REFUSAL`` with
+status 401.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ async def events(request: Request) -> Any:
 
 async def echo(request: Request) -> Any:
     text = (await request.json())["text"]
-    return EventSourceResponse(ServerSentEvent(data) for data in [text])
+    assert request.client is not None
+    return EventSourceResponse(iter([ServerSentEvent(text, id=str(request.client.port))]))
 
 
 async def refused(request: Request) -> Any:
