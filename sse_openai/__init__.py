@@ -34,8 +34,8 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
-    from ._client import ChatEventStream, stream_chat
-    from ._request import chat_request
+    from ._client import ChatEventStream, Client, stream_chat
+    from ._request import Endpoint, chat_request
 
 __all__ = [
     "APIError",
@@ -47,11 +47,13 @@ __all__ = [
     "ChatEventStream",
     "ChatStream",
     "Choice",
+    "Client",
     "CompletionChoice",
     "ConflictError",
     "Custom",
     "CustomDelta",
     "Delta",
+    "Endpoint",
     "Function",
     "FunctionDelta",
     "InternalServerError",
@@ -71,6 +73,8 @@ __all__ = [
 
 _LAZY = {
     "ChatEventStream": "_client",
+    "Client": "_client",
+    "Endpoint": "_request",
     "chat_request": "_request",
     "stream_chat": "_client",
 }

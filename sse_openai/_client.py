@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 
+from sse_core import Client as HTTPClient
 from sse_core import (
     EventStream,
     Request,
@@ -17,17 +19,16 @@ from sse_core import (
     ServerSentEvent,
     SSEError,
     Timeout,
-    stream,
 )
 
 from ._chat import ChatStream
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
 from ._errors import APIError, api_error
-from ._request import DEFAULT_TIMEOUT, chat_request
+from ._request import DEFAULT_TIMEOUT, DRAIN_TIME, Endpoint, chat_request, endpoint_of
 from ._retry import retry_delay
 
-__all__ = ["ChatEventStream", "stream_chat"]
+__all__ = ["ChatEventStream", "Client", "stream_chat"]
 
 
 class ChatEventStream:
@@ -42,15 +43,16 @@ class ChatEventStream:
         self,
         request: Request,
         *,
+        client: HTTPClient,
         max_retries: int,
         timeout: Timeout | float | None,
-        ssl_context: ssl.SSLContext | None,
+        loads: Callable[[str], Any] = json.loads,
     ) -> None:
         self._request = request
+        self._client = client
         self._max_retries = max_retries
         self._timeout = Timeout.of(timeout)
-        self._ssl_context = ssl_context
-        self._chat = ChatStream()
+        self._chat = ChatStream(loads=loads)
         self._events: EventStream[ServerSentEvent] | None = None
         self._entered = False
         self._closed = False
@@ -89,9 +91,12 @@ class ChatEventStream:
         self._entered = True
         retries = 0
         while True:
-            events = stream(self._request, timeout=self._timeout, ssl_context=self._ssl_context)
+            events = self._client.stream(self._request, timeout=self._timeout)
             try:
                 await events.__aenter__()
+                if events.response.status != 200:  # 204: no stream, and no answer either (O1)
+                    await events.aclose()
+                    raise ResponseError(events.response, b"")
             except SSEError as exc:
                 delay = retry_delay(exc, retries)
                 if delay is None or retries >= self._max_retries:
@@ -140,7 +145,7 @@ class ChatEventStream:
                 self._failure = exc
                 raise
             raise
-        await self.aclose()
+        await self._events.aclose(drain=DRAIN_TIME)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -149,6 +154,103 @@ class ChatEventStream:
         self._failure = None
         if self._events is not None:
             await self._events.aclose()
+
+
+class Client:
+    """An endpoint, and the connections to it: what is asked again need not connect again.
+
+        async with Client(api_key="…") as client:
+            async with client.chat(model="gpt-5-mini", messages=[…]) as chat:
+                async for chunk in chat:
+                    print(chunk.content or "", end="")
+
+    Args:
+        api_key, base_url, organization, project, headers: as for ``Endpoint``.
+        endpoint: in place of those, such as ``Endpoint.azure(…)``.
+        max_retries: of each request, before its stream has begun; see ``retry_delay``.
+        timeout: of each request that is given none: a ``sse_core.Timeout``, or seconds for
+            connect, write, head and idle, or None.
+        ssl_context: in place of one with the system's trust store.
+        max_idle: connections kept.
+        max_idle_time: seconds for which one is kept.
+        loads: decodes JSON text, as in ``ChatStream``.
+
+    Raises:
+        ValueError: no endpoint is known.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        endpoint: Endpoint | None = None,
+        max_retries: int = 2,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        ssl_context: ssl.SSLContext | None = None,
+        max_idle: int = 8,
+        max_idle_time: float = 60.0,
+        loads: Callable[[str], Any] = json.loads,
+    ) -> None:
+        self.endpoint = endpoint_of(
+            endpoint,
+            api_key=api_key,
+            base_url=base_url,
+            organization=organization,
+            project=project,
+            headers=headers,
+        )
+        self._max_retries = max_retries
+        self._timeout = Timeout.of(timeout)
+        self._loads = loads
+        self._client = HTTPClient(
+            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def chat(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any]],
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        **request_fields: Any,
+    ) -> ChatEventStream:
+        """Ask for one streamed chat completion.
+
+        Args:
+            model, messages: as in ``chat_request``.
+            timeout: in place of the client's.
+            request_fields: ``headers``, ``stream_options`` and any field of the request's
+                JSON body, as in ``chat_request``.
+        """
+        request = chat_request(
+            endpoint=self.endpoint, model=model, messages=messages, **request_fields
+        )
+        return ChatEventStream(
+            request,
+            client=self._client,
+            max_retries=self._max_retries,
+            timeout=self._timeout if timeout is DEFAULT_TIMEOUT else timeout,
+            loads=self._loads,
+        )
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use close when their streams are left."""
+        await self._client.aclose()
 
 
 def stream_chat(
@@ -160,6 +262,7 @@ def stream_chat(
     max_retries: int = 2,
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
+    loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
     """Ask for one streamed chat completion.
@@ -175,6 +278,7 @@ def stream_chat(
         timeout: a ``sse_core.Timeout``, or seconds for connect, write, head and idle, or
             None. By default 10 s to connect, 600 s for the head and for each silence.
         ssl_context: in place of one with the system's trust store.
+        loads: decodes JSON text, as in ``ChatStream``.
         request_fields: ``organization``, ``project``, ``headers``, ``stream_options``
             and any field of the request's JSON body, as in ``chat_request``.
 
@@ -189,5 +293,9 @@ def stream_chat(
         model=model, messages=messages, api_key=api_key, base_url=base_url, **request_fields
     )
     return ChatEventStream(
-        request, max_retries=max_retries, timeout=timeout, ssl_context=ssl_context
+        request,
+        client=HTTPClient(ssl_context=ssl_context, max_idle=0),
+        max_retries=max_retries,
+        timeout=timeout,
+        loads=loads,
     )

@@ -9,23 +9,25 @@ with stream_chat(model="gpt-5-mini", messages=[…]) as chat:
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from sse_core import Request, Response, ResponseError, ServerSentEvent, SSEError, Timeout
-from sse_core.sync import EventStream, stream
+from sse_core.sync import Client as HTTPClient
+from sse_core.sync import EventStream
 
 from ._chat import ChatStream
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
 from ._errors import APIError, api_error
-from ._request import DEFAULT_TIMEOUT, chat_request
+from ._request import DEFAULT_TIMEOUT, DRAIN_TIME, Endpoint, chat_request, endpoint_of
 from ._retry import retry_delay
 
-__all__ = ["ChatEventStream", "stream_chat"]
+__all__ = ["ChatEventStream", "Client", "stream_chat"]
 
 
 class ChatEventStream:
@@ -40,15 +42,16 @@ class ChatEventStream:
         self,
         request: Request,
         *,
+        client: HTTPClient,
         max_retries: int,
         timeout: Timeout | float | None,
-        ssl_context: ssl.SSLContext | None,
+        loads: Callable[[str], Any] = json.loads,
     ) -> None:
         self._request = request
+        self._client = client
         self._max_retries = max_retries
         self._timeout = Timeout.of(timeout)
-        self._ssl_context = ssl_context
-        self._chat = ChatStream()
+        self._chat = ChatStream(loads=loads)
         self._events: EventStream[ServerSentEvent] | None = None
         self._entered = False
         self._closed = False
@@ -86,9 +89,12 @@ class ChatEventStream:
         self._entered = True
         retries = 0
         while True:
-            events = stream(self._request, timeout=self._timeout, ssl_context=self._ssl_context)
+            events = self._client.stream(self._request, timeout=self._timeout)
             try:
                 events.__enter__()
+                if events.response.status != 200:  # 204: no stream, and no answer either (O1)
+                    events.close()
+                    raise ResponseError(events.response, b"")
             except SSEError as exc:
                 delay = retry_delay(exc, retries)
                 if delay is None or retries >= self._max_retries:
@@ -131,7 +137,7 @@ class ChatEventStream:
                 exc.of(self.response)
             self.close()
             raise
-        self.close()
+        self._events.close(drain=DRAIN_TIME)
         raise StopIteration
 
     def close(self) -> None:
@@ -139,6 +145,84 @@ class ChatEventStream:
         self._closed = True
         if self._events is not None:
             self._events.close()
+
+
+class Client:
+    """An endpoint, and the connections to it: what is asked again need not connect again.
+
+        with Client(api_key="…") as client:
+            with client.chat(model="gpt-5-mini", messages=[…]) as chat:
+                for chunk in chat:
+                    print(chunk.content or "", end="")
+
+    Arguments and errors are those of ``sse_openai.Client``.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        organization: str | None = None,
+        project: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        endpoint: Endpoint | None = None,
+        max_retries: int = 2,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        ssl_context: ssl.SSLContext | None = None,
+        max_idle: int = 8,
+        max_idle_time: float = 60.0,
+        loads: Callable[[str], Any] = json.loads,
+    ) -> None:
+        self.endpoint = endpoint_of(
+            endpoint,
+            api_key=api_key,
+            base_url=base_url,
+            organization=organization,
+            project=project,
+            headers=headers,
+        )
+        self._max_retries = max_retries
+        self._timeout = Timeout.of(timeout)
+        self._loads = loads
+        self._client = HTTPClient(
+            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def chat(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any]],
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        **request_fields: Any,
+    ) -> ChatEventStream:
+        """Ask for one streamed chat completion; arguments as in ``sse_openai.Client``."""
+        request = chat_request(
+            endpoint=self.endpoint, model=model, messages=messages, **request_fields
+        )
+        return ChatEventStream(
+            request,
+            client=self._client,
+            max_retries=self._max_retries,
+            timeout=self._timeout if timeout is DEFAULT_TIMEOUT else timeout,
+            loads=self._loads,
+        )
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their streams are left."""
+        self._client.close()
 
 
 def stream_chat(
@@ -150,6 +234,7 @@ def stream_chat(
     max_retries: int = 2,
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
+    loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
     """Ask for one streamed chat completion.
@@ -160,5 +245,9 @@ def stream_chat(
         model=model, messages=messages, api_key=api_key, base_url=base_url, **request_fields
     )
     return ChatEventStream(
-        request, max_retries=max_retries, timeout=timeout, ssl_context=ssl_context
+        request,
+        client=HTTPClient(ssl_context=ssl_context, max_idle=0),
+        max_retries=max_retries,
+        timeout=timeout,
+        loads=loads,
     )

@@ -166,14 +166,6 @@ def test_no_stream(shell: Shell) -> None:
 
 
 @on_every_shell
-def test_204(shell: Shell) -> None:
-    """A stream without events is a truncated answer."""
-    _, _, error = over_socket(shell, Script([b"HTTP/1.1 204 No Content\r\n\r\n"], "hold"))
-
-    assert type(error) is StreamTruncated
-
-
-@on_every_shell
 def test_error_in_the_stream(shell: Shell) -> None:
     """It carries what had come, and which response it was in; the connection is closed."""
     chat, tokens, error = over_socket(shell, chat_script(A, b'data: {"error": "m"}\n\n', B))
