@@ -6,8 +6,8 @@
         for event in connection.receive_data(read()):    # b"" is the end of file
             ...
 
-h11 reads the head and the framing; what the response means is decided here. Nothing
-here reads, sends or waits.
+h11 reads the head and the framing; what the response means is decided here. Whole plain
+chunks do not reach h11: see ``_chunked``. Nothing here reads, sends or waits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
 
 import h11
 
+from ._chunked import MAX_DIGITS, chunk_length, skim
 from ._errors import (
     ProtocolError,
     ResponseError,
@@ -61,8 +62,13 @@ _HTTP = b"HTTP/1."
 # Obsolete line folding (RFC 9112, 5.2): two readers may see two values. h11 takes it.
 _FOLDED_LINE = re.compile(rb"\n[ \t]")
 
-# The most that a plain chunk's framing takes: 16 digits and two line ends.
-_CHUNK_FRAMING = 20
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+
+# The most that a plain chunk's framing takes: its digits and two line ends.
+_CHUNK_FRAMING = MAX_DIGITS + 4
+
+# Off where the tests compare, so that h11 reads every byte.
+_SKIM = True
 
 # h11 checks its own limit only when no event came out, so that it depends on the cut:
 # a head of 10 MB in one piece passes. It is fed pieces of this size, and its limit
@@ -120,6 +126,9 @@ class Connection(Generic[Item]):
         """Whether the exchange is over: no more bytes are wanted."""
         self.end: Literal["complete", "closed"] | None = None
         """How a stream ended: by its framing, or by the peer's close where that is legal."""
+        self.reusable = False
+        """Whether the socket could serve another request: the body ended by its framing, nothing
+        came behind it, and both sides keep the connection alive."""
         self._max_event_size = max_event_size
         self._comments = comments
         self.parser: EventStreamParser[Item] = EventStreamParser(
@@ -129,12 +138,20 @@ class Connection(Generic[Item]):
         self._failure: SSEError | None = None
         self._h11 = _http11()
         self.received = 0
-        """How many bytes of the response have come."""
+        """How many bytes have come from the peer."""
+        # How many of them have been read: by h11, or in its place.
+        self._received = 0
         self._head = bytearray()
         self._informational = 0
         # Where the head being read, or the framing between two pieces of the body, began.
         self._start = 0
         self._overhead = 0
+        # Where h11 meets the next chunk after the data it handed out last; 0 is unknown.
+        self._next_chunk = 0
+        # What h11 holds of that chunk's head, if it waits for it: nothing between two chunks.
+        self._held: bytes | None = None
+        # Where the chunk ends that h11 is to have for itself.
+        self._chunk_end = 0
         self._error_body: bytearray | None = None
 
     def data_to_send(self) -> bytes:
@@ -153,15 +170,6 @@ class Connection(Generic[Item]):
             self._h11.send(h11.EndOfMessage()),
         ]
         return b"".join(part or b"" for part in parts)
-
-    @property
-    def reusable(self) -> bool:
-        """Whether another request can follow on the same connection (RFC 9112, 9.3)."""
-        return (
-            self._h11.our_state is h11.DONE
-            and self._h11.their_state is h11.DONE
-            and not self._waiting()
-        )
 
     @property
     def answered(self) -> bool:
@@ -187,12 +195,20 @@ class Connection(Generic[Item]):
             EventTooLarge: from the parser.
         """
         items: list[Item] = []
+        self.received += len(data)
+        if self.ended:
+            self.reusable = False  # bytes behind the end, or the end of file
         try:
             if self._failure:
                 raise self._failure
             for piece in pieces(data):
-                if not self.ended:
+                if self.ended:
+                    break
+                # Of a body that is not chunked, h11 reads everything.
+                if _SKIM and piece and (self._next_chunk or self.response is None):
                     self._receive_piece(piece, items)
+                else:
+                    self._receive_by_h11(piece, items)
         except SSEError as exc:
             self._failure = exc
             self.ended = not items
@@ -245,32 +261,72 @@ class Connection(Generic[Item]):
         return error
 
     def _receive_piece(self, piece: bytes, items: list[Item]) -> None:
+        """Skim the whole plain chunks of a piece; h11 reads everything else.
+
+        h11 gets heads and chunks one by one, so that it stops where one may follow that can
+        be skimmed. Where to stop is found here, but whether h11 waits for a chunk's head is
+        known from what it has handed out: if it does not, it goes on with all that comes.
+        """
+        start = 0
+        while start < len(piece) and not self.ended:
+            if self._held == b"":
+                data, end = skim(piece, start)
+                if data:
+                    self._received = self._next_chunk = self._received + end - start
+                    # Without a look at the overhead: plain framing is free.
+                    self._start = self._received - 2
+                    self._receive_body(data, items)
+                    start = end
+                    continue
+            end = self._end_for_h11(piece, start)
+            self._receive_by_h11(piece[start:end], items)
+            start = end
+
+    def _end_for_h11(self, piece: bytes, start: int) -> int:
+        """Return where the head or the chunk ends that h11 is to have, or the piece."""
+        if self.response is None:
+            tail = self._head[-2:]
+            blank_line = _BLANK_LINE.search(tail + piece[start:])
+            return start + blank_line.end() - len(tail) if blank_line else len(piece)
+        if self._held is not None:
+            # What is held came at the end of a piece, so that `start` is 0 now.
+            length = chunk_length(self._held + piece, start)
+            self._chunk_end = self._received - len(self._held) + length
+        if self._chunk_end > self._received:
+            return start + self._chunk_end - self._received
+        return len(piece)
+
+    def _receive_by_h11(self, data: bytes, items: list[Item]) -> None:
         try:
-            self._h11.receive_data(piece)
-            self.received += len(piece)
+            self._h11.receive_data(data)
+            self._received += len(data)
             if self.response is None:
-                self._head += piece
+                self._head += data
             while not self.ended:
                 event = self._h11.next_event()
                 if isinstance(event, h11.Data):
-                    self._receive_body(event, items)
+                    self._receive_data_event(event, items)
                 elif isinstance(event, h11.Response | h11.InformationalResponse):
                     self._receive_head(event)
                 elif isinstance(event, h11.EndOfMessage):
-                    self._receive_end(closed=not piece)
+                    self._receive_end(closed=not data)
                 else:
                     break
         except h11.RemoteProtocolError as exc:
-            raise self._news(_broken(exc) if piece else self._cut_short()) from exc
+            raise self._news(_broken(exc) if data else self._cut_short()) from exc
         if not self.ended:
             self._check_waiting()
+        if self._next_chunk:
+            held = self._h11.trailing_data[0]
+            between = self._received - len(held) == self._next_chunk
+            self._held = held if between else None
 
     def _cut_short(self) -> TransportError:
         where = "response head" if self.response is None else "body"
         return TransportError(f"the peer closed the connection before the end of the {where}")
 
     def _receive_head(self, head: h11.Response | h11.InformationalResponse) -> None:
-        end = self.received - self._waiting()
+        end = self._received - self._waiting()
         if end - self._start > MAX_HEAD_SIZE:
             raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
         if len(head.headers) > MAX_HEAD_FIELDS:
@@ -290,6 +346,8 @@ class Connection(Generic[Item]):
             head.http_version.decode("ascii"),
             head.reason.decode("latin-1"),
         )
+        if "transfer-encoding" in response.headers:
+            self._next_chunk = end
         # 204 tells a client to stop: a stream without events, whatever its headers say.
         if response.status != 204 and not _is_event_stream(response):
             self._error_body = bytearray()
@@ -297,12 +355,17 @@ class Connection(Generic[Item]):
                 # Its body is for people, and may never end.
                 self._raise_response_error()
 
-    def _receive_body(self, event: h11.Data, items: list[Item]) -> None:
+    def _receive_data_event(self, event: h11.Data, items: list[Item]) -> None:
         data = bytes(event.data)
-        end = self.received - self._waiting()
+        end = self._received - self._waiting()
         # Not by h11's chunk_start, which is lost where a read ends behind a chunk's head.
         self._overhead = self._check_overhead(end - len(data))
         self._start = end
+        if event.chunk_end:
+            self._next_chunk = end + 2
+        self._receive_body(data, items)
+
+    def _receive_body(self, data: bytes, items: list[Item]) -> None:
         if self._error_body is None:
             if completed := self.parser.receive_data(data):
                 items += completed
@@ -315,10 +378,13 @@ class Connection(Generic[Item]):
             self._raise_response_error()
 
     def _receive_end(self, *, closed: bool) -> None:
+        end = self._received - self._waiting()
+        if not closed:
+            self._check_overhead(end)
+            # h11 says DONE where neither side's head rules out another request.
+            self.reusable = end == self.received and self._h11.our_state is h11.DONE
         if self._error_body is not None:
             self._raise_response_error()
-        if not closed:
-            self._check_overhead(self.received - self._waiting())
         self.ended = True
         self.end = "closed" if closed else "complete"
         self.parser.receive_eof()
@@ -353,10 +419,10 @@ class Connection(Generic[Item]):
             if not _HTTP.startswith(self._head[: len(_HTTP)]):
                 # h11 would wait for a blank line, which a peer of another kind never sends.
                 raise ProtocolError("the peer does not speak HTTP/1.1")
-            if self.received - self._start > MAX_HEAD_SIZE:
+            if self._received - self._start > MAX_HEAD_SIZE:
                 raise ProtocolError(f"a response head of more than {MAX_HEAD_SIZE} bytes")
         else:
-            self._check_overhead(self.received)
+            self._check_overhead(self._received)
 
     def _check_overhead(self, position: int) -> int:
         """Return the overhead with the framing from the last data up to ``position``."""

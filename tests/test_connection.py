@@ -668,6 +668,74 @@ def test_event_too_large(framing: str, cut: Cut) -> None:
     assert [ServerSentEvent("x")] == receive(cut(data), max_event_size=None)[0]
 
 
+def reusable_after(pieces: Iterable[bytes], **options: Any) -> bool:
+    """Return what a connection says of its socket after a response in pieces."""
+    connection: Connection[Any] = Connection(Request("http://h", **options))
+    connection.data_to_send()
+    for piece in pieces:
+        try:
+            connection.receive_data(piece)
+        except SSEError:
+            assert connection.ended
+    return connection.reusable
+
+
+REUSABLE = [
+    FRAMINGS["chunked"],
+    FRAMINGS["length"],
+    CHUNKED + b"0;x\r\nA: b\r\n\r\n",
+    HEAD + b"Content-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 100 C\r\nConnection: close\r\n\r\n" + FRAMINGS["length"],
+    b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    FRAMINGS["chunked"].replace(LAST_CHUNK, chunked(b"\n" * 60_000)[len(CHUNKED) :] + LAST_CHUNK),
+]
+
+
+@by_every_cut
+@pytest.mark.parametrize("data", REUSABLE, ids=range(len(REUSABLE)))
+def test_reusable(data: bytes, cut: Cut) -> None:
+    """After a complete body, also of an error, the socket could serve another request."""
+    assert reusable_after(cut(data))
+    # Not with a byte behind the end, be it the next read, nor once the peer has closed.
+    assert not reusable_after(cut(data + b"\n"))
+    assert not reusable_after([*cut(data), b"\n"])
+    assert not reusable_after(and_eof(cut(data)))
+    # Nor if one of both said that there will be no other request.
+    assert not reusable_after(cut(data), headers={"Connection": "close"})
+    if b"Connection" not in data:
+        closing = data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+        assert not reusable_after(cut(closing))
+
+
+@by_every_cut
+@pytest.mark.parametrize(
+    "data",
+    [
+        FRAMINGS["closed"],
+        FRAMINGS["length"].replace(b"HTTP/1.1", b"HTTP/1.0"),
+        FRAMINGS["chunked"][:-1],
+        FRAMINGS["length"][:-1],
+        HEAD,
+        b"garbage\r\n\r\n",
+        chunked(b"data: x\n\n") + b"?\r\n",
+        b"HTTP/1.1 302 F\r\nLocation: /x\r\nContent-Length: 1\r\n\r\n",
+    ],
+)
+def test_not_reusable(data: bytes, cut: Cut) -> None:
+    """Without a complete body, or framed by the close, it could not."""
+    assert not reusable_after(cut(data))
+    assert not reusable_after(and_eof(cut(data)))
+
+
+def test_body_of_an_error_with_too_many_trailers_is_not_reusable() -> None:
+    """What is beyond the limits is not complete, though the error is the news."""
+    trailers = b"A: " + 20_000 * b"x" + b"\r\n\r\n"
+
+    assert not reusable_after(whole(ERROR + CHUNKED[len(HEAD) :] + b"0\r\n" + trailers))
+
+
 def test_event_too_large_needs_no_further_bytes() -> None:
     """It is known at once, so that nobody waits for a peer that has gone silent."""
     connection: Connection[ServerSentEvent] = Connection(Request("http://h"), max_event_size=5)
