@@ -23,7 +23,14 @@ from ._connection import (
     open_connection,
     pieces,
 )
-from ._connector import Connector, close_at_once, limited, transport_errors
+from ._connector import (
+    SOCKET_ERRORS,
+    Connector,
+    close_at_once,
+    limited,
+    transport_error,
+    transport_errors,
+)
 from ._errors import ResponseError, SSEError, TransportError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
@@ -240,12 +247,13 @@ class EventStream(Generic[Item]):
         if not self._connection.failed:
             assert self._transport is not None
             try:
-                with transport_errors("reading the response"):
-                    data = await self._transport.receive(READ_SIZE)
+                data = await self._transport.receive(READ_SIZE)
             except anyio.EndOfStream:
                 pass
             except anyio.ClosedResourceError:
                 return []  # by aclose() in another task, which has ended the iteration
+            except SOCKET_ERRORS as exc:
+                raise transport_error("reading the response", exc) from exc
         return self._connection.receive_data(data)
 
 

@@ -11,7 +11,9 @@ from math import inf
 import anyio
 import anyio.abc
 from anyio.abc import SocketAttribute
+from anyio.streams.tls import TLSStream
 
+from ._asyncio import AsyncioStream, adopt
 from ._errors import TLSError, TransportError
 from ._http import URL
 from ._pool import Pool, is_readable
@@ -39,7 +41,7 @@ class Connector:
         """Return a connection to the origin of ``url``, and whether it has served before."""
         await self._close(self._pool.expire(anyio.current_time()))
         while (transport := self._pool.take(url.origin)) is not None:
-            if not is_readable(transport.extra(SocketAttribute.raw_socket).fileno()):
+            if not _has_input(transport):
                 return transport, True
             await self._close([transport])
         return await self.connect(url), False
@@ -64,17 +66,27 @@ class Connector:
     async def connect(self, url: URL) -> anyio.abc.ByteStream:
         """Return a connection to the origin of ``url``."""
         with transport_errors(f"connecting to {url.authority}", TLSError):
+            stream = await adopt(await anyio.connect_tcp(url.host, url.port))
             if url.scheme == "http":
-                return await anyio.connect_tcp(url.host, url.port)
-            return await anyio.connect_tcp(
-                url.host, url.port, ssl_context=self._tls(), tls_hostname=url.host
-            )
+                return stream
+            try:
+                return await TLSStream.wrap(stream, hostname=url.host, ssl_context=self._tls())
+            except BaseException:
+                await anyio.aclose_forcefully(stream)
+                raise
 
     def _tls(self) -> ssl.SSLContext:
         # Made once: it holds every certificate of the system's trust store.
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
         return self._ssl_context
+
+
+def _has_input(transport: anyio.abc.ByteStream) -> bool:
+    innermost = getattr(transport, "transport_stream", transport)
+    if isinstance(innermost, AsyncioStream) and innermost.has_input:
+        return True
+    return is_readable(transport.extra(SocketAttribute.raw_socket).fileno())
 
 
 def close_at_once(transport: anyio.abc.ByteStream) -> None:
@@ -107,7 +119,17 @@ def transport_errors(
     """Turn what sockets raise into ours."""
     try:
         yield
-    except ssl.SSLError as exc:  # of an end of file anyio makes a BrokenResourceError
-        raise tls_error(f"{action} failed: {exc}") from exc
-    except (OSError, anyio.BrokenResourceError) as exc:
-        raise TransportError(f"{action} failed: {exc.__cause__ or exc}") from exc
+    except SOCKET_ERRORS as exc:
+        raise transport_error(action, exc, tls_error) from exc
+
+
+SOCKET_ERRORS = (OSError, anyio.BrokenResourceError)
+
+
+def transport_error(
+    action: str, error: Exception, tls_error: type[TransportError] = TransportError
+) -> TransportError:
+    """Return what to raise from what a socket raised."""
+    # Of an end of file within TLS anyio makes a BrokenResourceError.
+    kind = tls_error if isinstance(error, ssl.SSLError) else TransportError
+    return kind(f"{action} failed: {error.__cause__ or error}")

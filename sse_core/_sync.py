@@ -23,7 +23,7 @@ from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._place import Place, caller, warn_unclosed
-from ._sync_connector import Connector, seconds_left, transport_errors
+from ._sync_connector import Connector, seconds_left, transport_error, transport_errors
 from ._timers import NO_LIMIT, Limit, Timers
 
 __all__ = ["Client", "EventStream", "stream"]
@@ -58,6 +58,7 @@ class EventStream(Generic[Item]):
         self._items: deque[Item] = deque()
         self._transport: socket.socket | None = None
         self._reused = False
+        self._limited = True  # the socket has a timeout, which costs a system call to change
         self._opened_at = opened_at or caller()
         self._entered = False
         self._receiving = False
@@ -233,9 +234,14 @@ class EventStream(Generic[Item]):
     def _read(self, transport: socket.socket, limit: Limit) -> bytes:
         self._receiving = True
         try:
-            with transport_errors("reading the response", limit):
+            if self._limited or limit is not NO_LIMIT:
+                self._limited = limit is not NO_LIMIT
                 transport.settimeout(seconds_left(limit))
-                return transport.recv(READ_SIZE)
+            return transport.recv(READ_SIZE)
+        except TransportError:
+            raise
+        except OSError as exc:
+            raise transport_error("reading the response", exc, limit) from exc
         finally:
             self._receiving = False
             if self._transport is None:

@@ -131,12 +131,16 @@ def transport_errors(
         yield
     except TransportError:
         raise
-    except ssl.SSLEOFError as exc:
-        raise TransportError(f"{action} failed: {exc}") from exc
-    except ssl.SSLError as exc:
-        raise tls_error(f"{action} failed: {exc}") from exc
     except OSError as exc:
-        # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
-        if isinstance(exc, TimeoutError) and exc.errno is None:
-            raise limit.expired() from exc
-        raise TransportError(f"{action} failed: {exc}") from exc
+        raise transport_error(action, exc, limit, tls_error) from exc
+
+
+def transport_error(
+    action: str, error: OSError, limit: Limit, tls_error: type[TransportError] = TransportError
+) -> TransportError:
+    """Return what to raise from what a socket raised."""
+    # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return limit.expired()
+    broken_tls = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
+    return (tls_error if broken_tls else TransportError)(f"{action} failed: {error}")

@@ -1,0 +1,152 @@
+"""A TCP connection on asyncio that stays registered with the event loop.
+
+anyio's registers its socket for each read and takes it away again: two system calls and
+two wakings for every event of a model that writes them one by one, which is as much as
+everything else together. This one is taken away only when bytes come that nobody waits
+for, so that no more than one read is ever ahead of the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import anyio.abc
+import anyio.lowlevel
+from anyio.abc import SocketAttribute
+
+__all__ = ["AsyncioStream", "adopt"]
+
+
+async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
+    """Return the connection of ``stream`` as an ``AsyncioStream``, on trio as it is."""
+    raw = stream.extra(SocketAttribute.raw_socket)
+    if isinstance(raw, socket.socket):
+        return stream  # trio's
+    own = socket.fromfd(raw.fileno(), raw.family, raw.type)
+    try:
+        own.setblocking(False)
+        await anyio.aclose_forcefully(stream)
+        loop = asyncio.get_running_loop()
+        _, adopted = await loop.create_connection(AsyncioStream, sock=own)
+    except BaseException:
+        own.close()
+        raise
+    return adopted
+
+
+class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
+    """The bytes of one connection; what anyio's ``SocketStream`` is, with fewer system calls."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._eof = False
+        self._paused = False
+        self._lost = False
+        self._failure: Exception | None = None
+        self._closed = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._full = False
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(0)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        if self._reader is None:
+            self._transport.pause_reading()
+            self._paused = True
+        else:
+            _wake(self._reader)
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        _wake(self._reader)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._failure = exc
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        _wake(self._writer)
+
+    # What the client calls.
+
+    @property
+    def has_input(self) -> bool:
+        """Whether something came that nobody asked for: bytes, or the end."""
+        return bool(self._data) or self._eof or self._lost
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        if self.has_input:
+            await anyio.lowlevel.checkpoint()
+        else:
+            if self._reader is not None:
+                raise anyio.BusyResourceError("reading from")
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        data = self._data
+        if data:
+            self._data = data[max_bytes:]
+            return data[:max_bytes]
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._failure is not None:
+            raise anyio.BrokenResourceError from self._failure
+        raise anyio.EndOfStream
+
+    async def send(self, item: bytes) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        self._check()
+        self._transport.write(item)
+        while self._full and not self._lost:
+            self._writer = asyncio.get_running_loop().create_future()
+            try:
+                await self._writer
+            finally:
+                self._writer = None
+        self._check()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise anyio.ClosedResourceError
+        if self._lost:
+            raise anyio.BrokenResourceError from self._failure
+
+    async def send_eof(self) -> None:
+        self._transport.write_eof()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self._transport.abort()
+        await asyncio.sleep(0)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return {SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket")}
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
