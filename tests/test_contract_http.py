@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import Any
 
-import anyio
 import pytest
 
 import sse_core
-import sse_core.sync
 from sse_core import Disconnected, Opened, ReadTimeout, ResponseError, Timeout
 
 from .contract_cases import event
@@ -20,13 +16,6 @@ from .scripted_server import WAIT, Script, chunked
 from .shells import Shell, on_every_shell
 
 HELLO = b"data: hello\n\n"
-
-needs_restart = pytest.mark.xfail(
-    not hasattr(sse_core.EventSource, "restart"),
-    raises=AttributeError,
-    strict=True,
-    reason="EventSource.restart is not there yet",
-)
 
 
 def redirect(status: int, *fields: str) -> Script:
@@ -167,7 +156,6 @@ def test_105_last_event_id(shell: Shell) -> None:
 # --- 2.6 Reconnection; the caller's reconnection time is 0 ---
 
 
-@needs_restart
 @on_every_shell
 def test_106_restart(shell: Shell) -> None:
     """A new connection at once, and no fault is reported between the two."""
@@ -175,12 +163,9 @@ def test_106_restart(shell: Shell) -> None:
     second = chunked([b"data: Thanks\n\n"], "hold", last_chunk=False)
 
     async def scenario(source: Any) -> list[Any]:
-        restart = source.restart
         items = source.items()
         found = await take_items(items, 2)
-        restarting = restart()
-        if not shell.blocking:
-            await restarting
+        await source.restart()
         while len(found) < 4 or not isinstance(found[-1], sse_core.ServerSentEvent):
             found.append(await next_of(items))
         await source.aclose()
@@ -303,7 +288,6 @@ def read_all(shell: Shell, scripts: list[Script], **options: Any) -> list[Any]:
 # --- restart, beyond case 106 ---
 
 
-@needs_restart
 @on_every_shell
 def test_restart_counts_as_no_failure(shell: Shell) -> None:
     """Reading 15: five in a row, with a budget of one failure and a long wait; then an event."""
@@ -311,14 +295,11 @@ def test_restart_counts_as_no_failure(shell: Shell) -> None:
     scripts.append(chunked([HELLO], "hold", last_chunk=False))
 
     async def scenario(source: Any) -> Any:
-        restart = source.restart
         items = source.items()
         for _ in range(5):
             while not isinstance(await next_of(items), Opened):
                 pass
-            restarting = restart()
-            if not shell.blocking:
-                await restarting
+            await source.restart()
         found = await events_of(items, 1)
         await source.aclose()
         return found
@@ -326,58 +307,3 @@ def test_restart_counts_as_no_failure(shell: Shell) -> None:
     with ContractServer(*scripts) as server:
         source = source_of(shell, server.url, reconnection_time=60.0, max_attempts=1)
         assert [event("hello")] == shell.run(scenario, source)
-
-
-def quiet(waits_for: str) -> Script:
-    """Return a stream without events, which a client waits in or behind."""
-    if waits_for == "event":
-        return chunked([], "hold", last_chunk=False)
-    return chunked([])
-
-
-@needs_restart
-@pytest.mark.anyio
-@pytest.mark.parametrize("waits_for", ["event", "attempt"])
-async def test_restart_from_another_task(waits_for: str) -> None:
-    """Reading 15, while the iteration waits: in a stream, and between two attempts."""
-    found: list[Any] = []
-    with ContractServer(quiet(waits_for), chunked([HELLO], "hold", last_chunk=False)) as server:
-        source: Any = sse_core.EventSource(server.url, reconnection_time=60.0)
-        restart = source.restart
-
-        async def read_one() -> None:
-            found.append(await anext(source))
-
-        async with source, anyio.create_task_group() as tasks:
-            items = source.items()
-            assert isinstance(await anext(items), Opened)
-            if waits_for == "attempt":
-                assert isinstance(await anext(items), Disconnected)
-            tasks.start_soon(read_one)
-            await anyio.wait_all_tasks_blocked()
-            await restart()
-
-    assert [event("hello")] == found
-
-
-@needs_restart
-@pytest.mark.parametrize("waits_for", ["event", "attempt"])
-def test_restart_from_another_thread(waits_for: str) -> None:
-    """The same for the blocking one."""
-    found: list[Any] = []
-    with ContractServer(quiet(waits_for), chunked([HELLO], "hold", last_chunk=False)) as server:
-        source: Any = sse_core.sync.EventSource(server.url, reconnection_time=60.0)
-        restart = source.restart
-        with source:
-            items = source.items()
-            assert isinstance(next(items), Opened)
-            if waits_for == "attempt":
-                assert isinstance(next(items), Disconnected)
-            thread = threading.Thread(target=lambda: found.append(next(source)), daemon=True)
-            thread.start()
-            while not source._busy:  # until the other thread waits
-                os.sched_yield()
-            restart()
-            thread.join(WAIT)
-
-    assert [event("hello")] == found
