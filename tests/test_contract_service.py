@@ -184,7 +184,7 @@ def test_errors_are_reported(shell: str) -> None:
             driver.stream(server.url)
             assert driver.report(1)["error"].startswith("ResponseError: ")
         with ContractServer(silent, stop) as server:
-            driver.stream(server.url, initialDelayMs=0, readTimeoutMs=50)
+            driver.stream(server.url, initialDelayMs=0, readTimeoutMs=200)
             assert event("a") == driver.report(1)
             assert driver.report(2)["error"].startswith("ReadTimeout: ")
             assert stop.closed.wait(WAIT)
