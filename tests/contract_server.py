@@ -44,6 +44,8 @@ class Client:
         self._bytes = 0
         self._items = 0
         self._left = False
+        self.reads: list[int] = []
+        """The size of each read of the client, the end of file being 0."""
         self._patch = pytest.MonkeyPatch()
 
     def __enter__(self) -> Self:
@@ -56,6 +58,7 @@ class Client:
 
         def takes(connection: Connection[Any], data: bytes) -> list[Any]:
             with self._changed:
+                self.reads.append(len(data))
                 self._bytes += len(data)
                 self._changed.notify_all()
             return receive_data(connection, data)

@@ -10,8 +10,8 @@ import pytest
 
 from sse_core import Comment, EventStreamParser, Opened, ServerSentEvent
 
-from .contract_cases import CASES, Case
-from .contract_server import CHUNKED, Client, ContractServer, next_of, source_of
+from .contract_cases import CASES, Case, bytewise
+from .contract_server import CHUNKED, Client, ContractServer, next_of, source_of, take
 from .scripted_server import WAIT, Script, chunks
 from .shells import Shell, on_every_shell
 
@@ -80,28 +80,18 @@ def reported_first(client: Client, writes: list[bytes]) -> Script:
 def test_writes_are_reads(shell: Shell) -> None:
     """What the cases above rely on: no two writes arrive in one read."""
     client = Client()
-    reads: list[int] = []
-    writes = [b"d", b"a", b"ta: Hel", b"lo\n", b"\n"]
-    patch = pytest.MonkeyPatch()
+    writes = bytewise(b"data: Hello\n\n" * 50)
 
-    async def scenario(source: Any) -> Any:
-        items = source.items()
-        found = [await next_of(items), await next_of(items)][1]
+    async def scenario(source: Any) -> list[Any]:
+        found = await take(source.items(), 51)
         await source.aclose()
-        return found
+        return found[1:]
 
-    with ContractServer(client.stream(writes)) as server, client, patch.context() as context:
-        receive_data = EventStreamParser.receive_data
-
-        def counting(parser: EventStreamParser[Any], data: bytes) -> list[Any]:
-            reads.append(len(data))
-            return receive_data(parser, data)
-
-        context.setattr(EventStreamParser, "receive_data", counting)
+    with ContractServer(client.stream(writes)) as server, client:
         found = shell.run(scenario, source_of(shell, server.url))
 
-    assert ServerSentEvent("Hello") == found
-    assert [1, 1, 7, 3, 1] == [read for read in reads if read]
+    assert [ServerSentEvent("Hello")] * 50 == found
+    assert [len(CHUNKED), *map(len, chunks(writes))] == client.reads
 
 
 def test_comments_are_in_order() -> None:
