@@ -234,6 +234,37 @@ def test_h90_close_during_the_wait_of_a_thread() -> None:
     assert not second.opened.is_set()
 
 
+@pytest.mark.xfail(
+    strict=True, reason="_connect asks whether the source is closed before the headers, not after"
+)
+@on_every_shell
+def test_close_while_headers_are_made(shell: Shell) -> None:
+    """C15: closed while a token is fetched for the next attempt, which is then not made."""
+    script = Script([STOP])
+
+    async def scenario(kept: list[Any]) -> list[Any]:
+        return [item async for item in kept[0]]
+
+    with ContractServer(script) as server:
+        kept: list[Any] = []
+
+        def close() -> dict[str, str]:
+            kept[0].close()
+            return {}
+
+        async def aclose() -> dict[str, str]:
+            await kept[0].aclose()
+            return {}
+
+        kept.append(source_of(shell, server.url, headers=close if shell.blocking else aclose))
+        if shell.blocking:
+            assert [] == list(kept[0])
+        else:
+            assert [] == anyio.run(scenario, kept, backend=shell.name)
+
+    assert not script.opened.is_set()
+
+
 class AsyncioClock:
     """asyncio's clock, which can be put forward; trio has one of its own for tests."""
 
