@@ -15,8 +15,11 @@ from .scripted_server import WAIT
 class Peer:
     """Calls ``serve`` with each connection, one after the other, when its request has come."""
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, serve: Callable[[socket.socket], None], *, reads_request: bool = True
+    ) -> None:
         self._serve = serve
+        self._reads_request = reads_request
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -47,6 +50,6 @@ class Peer:
             with client, suppress(OSError):  # the client may go first
                 client.settimeout(WAIT)
                 request = b""
-                while b"\r\n\r\n" not in request:
+                while self._reads_request and b"\r\n\r\n" not in request:
                     request += client.recv(1024) or b"\r\n\r\n"
                 self._serve(client)
