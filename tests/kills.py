@@ -1,6 +1,8 @@
 """A server that is killed again and again: each event of its log comes once, in order.
 
-    python -m tests.kills [--kills 500] [--shell asyncio|trio|blocking] [--seed N] [--tls]
+    python -m tests.kills [--kills 500] [--shell NAME] [--seed N] [--tls]
+
+NAME is asyncio, trio, blocking or uvloop; without it, the first three.
 
 Each connection is broken off at a random byte, head included: by FIN, by RST, with a part
 of a chunk that had been announced, or by silence, which the client's limits have to find
@@ -103,19 +105,27 @@ def run(shell: str, kills: int, seed: int, *, tls: bool = False) -> Killer:
             with source_of(log_server) as source:
                 received.extend(source)
         else:
-            anyio.run(read, log_server, backend=shell)
+            anyio.run(read, log_server, **loop(shell))
     assert events(killer.log) == received
     return killer
+
+
+def loop(shell: str) -> dict[str, Any]:
+    """Return the arguments of ``anyio.run`` for a shell, uvloop being another asyncio."""
+    if shell == "uvloop":
+        return {"backend": "asyncio", "backend_options": {"use_uvloop": True}}
+    return {"backend": shell}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=500)
-    parser.add_argument("--shell", choices=["asyncio", "trio", "blocking"], action="append")
+    shells = ["asyncio", "trio", "blocking", "uvloop"]
+    parser.add_argument("--shell", choices=shells, action="append")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--tls", action="store_true")
     arguments = parser.parse_args()
-    for shell in arguments.shell or ["asyncio", "trio", "blocking"]:
+    for shell in arguments.shell or shells[:3]:
         start = time.monotonic()
         killer = run(shell, arguments.kills, arguments.seed, tls=arguments.tls)
         seconds = time.monotonic() - start
