@@ -11,6 +11,7 @@ sockets.
 from __future__ import annotations
 
 import argparse
+import collections
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -34,6 +35,9 @@ from .log_server import (
 )
 
 LOG = 3
+
+MOST_CONNECTIONS = 8
+"""Twice as many as any cut takes: a client that asks for more is sent away."""
 
 
 class Cut(NamedTuple):
@@ -62,15 +66,16 @@ class Cutter:
 
     def __init__(self, cuts: Iterable[Cut]) -> None:
         self._cuts = list(cuts)
-        self._begun: set[str] = set()
+        self._answers: collections.Counter[str] = collections.Counter()
 
     def answer(self, path: str, last_event_id: int) -> Answer:
         cut = self._cuts[int(path[1:])]
         rest = whole(cut.framing, cut.line_end, last_event_id)
-        if path not in self._begun:
-            self._begun.add(path)
+        self._answers[path] += 1
+        if self._answers[path] == 1:
             return Answer(rest[: cut.offset], cut.how)
-        return Answer(rest if last_event_id < LOG else STOP)
+        ends = last_event_id == LOG or self._answers[path] > MOST_CONNECTIONS
+        return Answer(STOP if ends else rest)
 
 
 def check(cut: Cut, items: list[Any]) -> None:

@@ -48,14 +48,17 @@ class Killer:
 
     def __init__(self, kills: int, seed: int) -> None:
         self._left = kills
+        self._rest = 2 * kills  # answers that are whole; a client that asks for more is sent away
         self._random = random.Random(seed)
         self.killed: collections.Counter[How] = collections.Counter()
         self.log = 0
 
     def answer(self, path: str, last_event_id: int) -> Answer:
         choose = self._random
-        if not self._left and last_event_id == self.log:
-            return Answer(STOP)
+        if not self._left:
+            self._rest -= 1
+            if last_event_id == self.log or not self._rest:
+                return Answer(STOP)
         if self._left:
             self.log = max(self.log, last_event_id + AHEAD)
         pieces = body(self.log, last_event_id, choose.choice(LINE_ENDS))

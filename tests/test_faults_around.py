@@ -19,7 +19,8 @@ from .leaks import held
 from .log_server import STOP, Answer, LogServer, body, events, response
 from .scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from .shells import cancelled_at
-from .test_faults_cancel import CLIENT, LIVES, MOST, SERVER, Life, with_and_without_tls
+from .test_faults_cancel import LIVES, MOST, Life, with_and_without_tls
+from .test_tls import CLIENT, SERVER
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 KINDS = pytest.mark.parametrize("kind", ["stream", "source"])

@@ -12,7 +12,7 @@ from sse_core import Disconnected, Request, SSEError, TransportError
 from sse_core._reconnect import Reconnection
 
 from . import cuts
-from .cuts import LOG, Cut, check, every_cut, whole
+from .cuts import LOG, MOST_CONNECTIONS, Cut, check, every_cut, whole
 from .log_server import FRAMINGS, LINE_ENDS, STOP, Framing
 from .shells import Shell, on_every_shell
 
@@ -34,9 +34,11 @@ class Source:
 
     def run(self) -> list[Any]:
         delay = self._connect(first=True)
-        while delay is not None:
+        for _ in range(MOST_CONNECTIONS):
+            if delay is None:
+                return self.items
             delay = self._connect()
-        return self.items
+        raise AssertionError("there is no end of connections")
 
     def _answer(self, request: bytes) -> bytes:
         found = re.search(rb"\r\nlast-event-id: (\d+)\r\n", request)
