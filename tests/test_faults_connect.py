@@ -196,18 +196,7 @@ def test_f4_no_answer(shell: Shell) -> None:
     assert type(error) is ConnectTimeout
 
 
-@pytest.mark.parametrize(
-    "shell",
-    [
-        Shell("asyncio"),
-        Shell("trio"),
-        pytest.param(
-            Shell("blocking"),
-            marks=pytest.mark.xfail(strict=True, reason="the limit holds for each address anew"),
-        ),
-    ],
-    ids=lambda shell: shell.name,
-)
+@on_every_shell
 def test_f4_no_answer_at_several_addresses(
     shell: Shell, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

