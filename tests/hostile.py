@@ -11,9 +11,11 @@ with less, and counts calls instead of seconds.
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from sse_core import Request, SSEError
@@ -82,6 +84,9 @@ FLOODS = {
 # Takes h11 a hundred times as long as the others: so much less of it.
 SMALL = {"small chunks": 16}
 
+TRACED = 8 * MIB
+"""Bytes of a flood during which each allocation is traced, which is slow."""
+
 # Each is a line of its own, for the moment in which a read is taken apart.
 LINES = {"carriage returns": 96 * READ}
 
@@ -101,32 +106,53 @@ class Outcome(NamedTuple):
 
     taken: int
     error: SSEError | None
-    peak: int
+    peak: int = 0
+    """Bytes, where memory was traced."""
+    grown: int = 0
+    """Bytes by which the process grew after that, when it took the rest without tracing."""
 
 
-def receive(flood: Flood, total: int, size: int, *, limit: int | None = EVENT_LIMIT) -> Outcome:
-    """Take a flood until it is refused or over."""
+def connection(limit: int | None) -> Connection[Any]:
+    """Return a connection that awaits its response."""
     connection: Connection[Any] = Connection(Request("http://h"), max_event_size=limit)
     connection.data_to_send()
-    before = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else 0
-    taken, error = 0, None
+    return connection
+
+
+def take(connection: Connection[Any], pieces: Iterable[bytes]) -> tuple[int, SSEError | None]:
+    """Take reads until they are refused; return how many bytes there were, and the error."""
+    taken = 0
     try:
-        for data in reads(flood, total, size):
+        for data in pieces:
             taken += len(data)
             connection.receive_data(data)
     except SSEError as exc:
-        error = exc
-    peak = tracemalloc.get_traced_memory()[1] - before if tracemalloc.is_tracing() else 0
-    return Outcome(taken, error, peak)
+        return taken, exc
+    return taken, None
 
 
-def traced(flood: Flood, total: int, size: int) -> Outcome:
-    """The same, with the peak of memory."""
+def receive(flood: Flood, total: int, size: int, *, limit: int | None = EVENT_LIMIT) -> Outcome:
+    """Take so many bytes of a flood, or as many as it takes to refuse it."""
+    return Outcome(*take(connection(limit), reads(flood, total, size)))
+
+
+def traced(flood: Flood, total: int) -> Outcome:
+    """The same in large reads, with the peak of memory; of a long flood after its beginning."""
+    pieces = reads(flood, total, READ)
+    client = connection(EVENT_LIMIT)
     tracemalloc.start()
     try:
-        return receive(flood, total, size)
+        before = tracemalloc.get_traced_memory()[0]
+        taken, error = take(client, islice(pieces, TRACED // READ))
+        peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
+    if error is not None:
+        return Outcome(taken, error, peak)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rest, error = take(client, pieces)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return Outcome(taken + rest, error, peak, grown * KIB)
 
 
 def memory_bound(name: str) -> int:
@@ -161,12 +187,13 @@ def main() -> None:
     failed = []
     for name, flood in FLOODS.items():
         total = arguments.mebibytes * MIB // SMALL.get(name, 1)
-        outcome = traced(flood, total, READ)
+        outcome = traced(flood, total)
         bound = memory_bound(name)
         verdict = type(outcome.error).__name__ if outcome.error else "taken"
         line = f"{name}: {verdict} after {outcome.taken / MIB:.2f} MiB, peak "
         line += f"{outcome.peak / KIB:.0f} of {bound / KIB:.0f} KiB"
-        if outcome.peak > bound or (outcome.error is not None) != flood.refused:
+        line += f", then {outcome.grown / KIB:.0f} more" if outcome.grown else ""
+        if max(outcome.peak, outcome.grown) > bound or (outcome.error is not None) != flood.refused:
             failed.append(name)
         if flood.limit == EVENT_LIMIT:
             ratios = [

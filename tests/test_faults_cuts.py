@@ -18,7 +18,7 @@ from .shells import Shell, on_every_shell
 
 CUTS = list(every_cut())
 
-SAMPLE = 600
+SAMPLE = 300
 """Cuts of which each shell meets a socket; ``python -m tests.cuts`` has them all."""
 
 
