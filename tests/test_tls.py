@@ -21,6 +21,7 @@ from sse_core import (
     ReadTimeout,
     ServerSentEvent,
     Timeout,
+    TLSError,
     TransportError,
 )
 
@@ -331,3 +332,54 @@ def test_cancelled_next_loses_nothing(backend: str, way: Cancelling) -> None:
             if not anyio.run(scenario, server.url, suspension, backend=backend):
                 return
     raise AssertionError("never ran to its end")
+
+
+def demanding_context(version: ssl.TLSVersion) -> ssl.SSLContext:
+    """Return a server's context that asks for a certificate of ours."""
+    context = server_context()
+    context.minimum_version = context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    AUTHORITY.configure_trust(context)
+    return context
+
+
+on_every_version = pytest.mark.parametrize(
+    "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"]
+)
+
+
+@on_every_shell
+@on_every_version
+def test_client_certificate(version: ssl.TLSVersion, shell: Shell) -> None:
+    """What the context holds is shown to a server that asks."""
+    context = trusting()
+    AUTHORITY.issue_cert("client.example").configure_cert(context)
+
+    with ScriptedServer(chunked([A, B], "hold"), ssl_context=demanding_context(version)) as server:
+        _, events, error = shell.collect(shell.stream(server.url, ssl_context=context))
+
+    assert (EVENTS, None) == (events, error)
+
+
+@on_every_shell
+@on_every_version
+@pytest.mark.parametrize("authority", [None, trustme.CA()], ids=["none", "another authority's"])
+def test_client_certificate_that_is_missing(
+    authority: trustme.CA | None, version: ssl.TLSVersion, shell: Shell
+) -> None:
+    """TLS 1.2 is refused in the handshake, TLS 1.3 where the answer should be.
+
+    There the server's alert is lost if its reset overtakes it, so that this cannot be told
+    apart from other resets.
+    """
+    context = trusting()
+    if authority is not None:
+        authority.issue_cert("client.example").configure_cert(context)
+    script = chunked([A])
+
+    with ScriptedServer(script, ssl_context=demanding_context(version)) as server:
+        _, events, error = shell.collect(shell.stream(server.url, ssl_context=context))
+
+    assert [] == events
+    assert b"" == script.request
+    assert (TLSError if version is ssl.TLSVersion.TLSv1_2 else TransportError) is type(error)
