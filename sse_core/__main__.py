@@ -34,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     body.add_argument("-d", "--data", metavar="DATA", help="the body; @FILE reads a file, @- stdin")
     body.add_argument("--json", metavar="DATA", help="as -d, with Content-Type: application/json")
     parser.add_argument("--last-event-id", metavar="ID", default="", help="resume after this event")
+    parser.add_argument("-x", "--proxy", metavar="URL", help="default: of the environment")
+    parser.add_argument("--unix-socket", metavar="PATH", help="connect there, whatever URL says")
     return parser
 
 
@@ -51,6 +53,8 @@ def _print_events(options: argparse.Namespace) -> None:
         headers=headers,
         content=_read(content),
         last_event_id=options.last_event_id,
+        proxy=options.proxy,
+        uds=options.unix_socket,
     ) as events:
         for event in events:
             output.write(encode(event).decode())

@@ -6,6 +6,7 @@ same order of lines, blocking.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections import deque
 from contextlib import suppress
@@ -36,6 +37,7 @@ from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._place import Place, caller, warn_unclosed
+from ._proxy import Proxy
 from ._timers import Timers
 
 __all__ = ["Client", "EventStream", "stream"]
@@ -72,6 +74,7 @@ class EventStream(Generic[Item]):
         self._connector = connector
         self._items: deque[Item] = deque()
         self._transport: anyio.abc.ByteStream | None = None
+        self._proxy: Proxy | None = None
         self._reused = False
         self._opened_at = opened_at or caller()
         self._entered = False
@@ -168,11 +171,11 @@ class EventStream(Generic[Item]):
 
     async def _open(self) -> None:
         try:
+            url = self._connection.request.url
+            self._proxy = self._connector.proxy_for(url)
             with limited(self._timers.connecting(anyio.current_time())):
-                self._transport, self._reused = await self._connector.acquire(
-                    self._connection.request.url
-                )
-            for piece in pieces(self._connection.data_to_send()):
+                self._transport, self._reused = await self._connector.acquire(url, self._proxy)
+            for piece in pieces(self._connection.data_to_send(self._proxy)):
                 with limited(self._timers.sending(anyio.current_time())):
                     with transport_errors("sending the request"):
                         await self._transport.send(piece)
@@ -209,7 +212,7 @@ class EventStream(Generic[Item]):
         if transport is None:
             return
         if self._connector.keeps and self._connection.reusable:
-            await self._connector.release(self._connection.request.url, transport)
+            await self._connector.release(self._connection.request.url, self._proxy, transport)
         else:
             await anyio.aclose_forcefully(transport)
 
@@ -273,6 +276,7 @@ class Client:
         headers: header fields for every request; those of a call go before them.
         timeout: for every request that is given none.
         ssl_context: in place of one with the system's trust store.
+        proxy, trust_env, uds: the way to the servers, as for ``stream``.
         max_idle: connections kept for one origin.
         max_idle_time: seconds for which one is kept. It is closed when the client is next
             used, or left.
@@ -284,13 +288,21 @@ class Client:
         headers: HeadersInput | None = None,
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         max_idle: int = 8,
         max_idle_time: float = 60.0,
     ) -> None:
         self.headers = headers
         self.timeout = Timeout.of(timeout)
         self.connector = Connector(
-            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            uds=uds,
+            max_idle=max_idle,
+            max_idle_time=max_idle_time,
         )
 
     async def __aenter__(self) -> Self:
@@ -363,6 +375,9 @@ def stream(
     last_event_id: str = "",
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
+    trust_env: bool = True,
+    uds: str | os.PathLike[str] | None = None,
     max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
     comments: bool = False,
     allow_http: bool = False,
@@ -385,6 +400,12 @@ def stream(
         last_event_id: sent as ``Last-Event-ID``, and in force until the stream sets another.
         timeout: a ``Timeout``, or seconds for connect, write, head and idle, or None.
         ssl_context: in place of one with the system's trust store.
+        proxy: the URL of an HTTP proxy, such as ``http://user:password@proxy.example:3128``,
+            for every request. It is asked for a tunnel to https URLs, in which TLS is spoken.
+        trust_env: without ``proxy``, ask the one that ``http_proxy``, ``https_proxy`` or
+            ``all_proxy`` names for the URL, unless ``no_proxy`` does; never for this host.
+        uds: a Unix socket to connect to in place of the URL's host and port; no proxy is
+            asked then.
         max_event_size: bytes of one event, None for no limit; see ``EventStreamParser``.
         comments: yield ``Comment`` items too.
         allow_http: follow a redirect from https to http, which is an error otherwise. Up to
@@ -392,8 +413,9 @@ def stream(
             but Accept, Accept-Language and User-Agent, nor a body.
 
     Raises:
-        ValueError: the request cannot be sent as given, or the last event ID holds CR, LF
-            or NUL.
+        ValueError: the request cannot be sent as given, the last event ID holds CR, LF or
+            NUL, or ``proxy`` is no URL of an HTTP proxy. Entering the block raises it for
+            one that the environment names.
     """
     connection = open_connection(
         url,
@@ -409,5 +431,5 @@ def stream(
     return EventStream(
         connection,
         timeout=Timeout.of(timeout),
-        connector=Connector(ssl_context=ssl_context),
+        connector=Connector(ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds),
     )

@@ -40,7 +40,10 @@ from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser
 from ._redirect import Redirects, is_redirect
 
 if TYPE_CHECKING:
+    import os
     import ssl
+
+    from ._proxy import Proxy
 
 __all__ = ["Connection"]
 
@@ -100,6 +103,9 @@ class StreamOptions(RequestOptions, total=False):
     """The keyword arguments of both shells' ``stream``, for type checkers."""
 
     ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    trust_env: bool
+    uds: str | os.PathLike[str] | None
 
 
 class Connection(Generic[Item]):
@@ -154,18 +160,23 @@ class Connection(Generic[Item]):
         self._chunk_end = 0
         self._error_body: bytearray | None = None
 
-    def data_to_send(self) -> bytes:
-        """Return the request as bytes: all of it on the first call, nothing later."""
+    def data_to_send(self, proxy: Proxy | None = None) -> bytes:
+        """Return the request as bytes: all of it on the first call, nothing later.
+
+        A ``proxy`` that is asked for an http URL sees the request, and what it has to know;
+        for https it has made a tunnel, and the request is for the origin alone.
+        """
         if self._h11.our_state is not h11.IDLE:
             return b""
         request = self.request
-        headers = list(request.headers)
+        target, headers = request.url.target, list(request.headers)
+        if proxy is not None and request.url.scheme == "http":
+            target = str(request.url)  # absolute form (RFC 9112, 3.2.2)
+            headers += proxy.headers
         if field := last_event_id_field(self.parser.last_event_id):
             headers.append(field)
         parts = [
-            self._h11.send(
-                h11.Request(method=request.method, target=request.url.target, headers=headers)
-            ),
+            self._h11.send(h11.Request(method=request.method, target=target, headers=headers)),
             self._h11.send(h11.Data(data=request.body)) if request.body else b"",
             self._h11.send(h11.EndOfMessage()),
         ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 
 import anyio
@@ -17,6 +18,7 @@ from ._asyncio import AsyncioStream, adopt
 from ._errors import TLSError, TransportError
 from ._http import URL
 from ._pool import Pool, is_readable
+from ._proxy import Proxies, Proxy, Tunnel, destination
 from ._timers import Limit
 
 __all__ = ["Connector", "limited", "transport_errors"]
@@ -29,27 +31,36 @@ class Connector:
         self,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         max_idle: int = 0,
         max_idle_time: float = 0.0,
     ) -> None:
         self._ssl_context = ssl_context
+        self._proxies = Proxies(proxy, trust_env=trust_env, uds=uds)
+        self._uds = uds
         self._pool: Pool[anyio.abc.ByteStream] = Pool(max_idle, max_idle_time)
         self.keeps = max_idle > 0
         """Whether a connection may be used again."""
 
-    async def acquire(self, url: URL) -> tuple[anyio.abc.ByteStream, bool]:
-        """Return a connection to the origin of ``url``, and whether it has served before."""
+    def proxy_for(self, url: URL) -> Proxy | None:
+        """Return the proxy to ask for ``url``, as of now."""
+        return self._proxies.choose(url)
+
+    async def acquire(self, url: URL, proxy: Proxy | None) -> tuple[anyio.abc.ByteStream, bool]:
+        """Return a connection to ask for ``url`` on, and whether it has served before."""
         await self._close(self._pool.expire(anyio.current_time()))
-        while (transport := self._pool.take(url.origin)) is not None:
+        while (transport := self._pool.take((url.origin, proxy))) is not None:
             if not _has_input(transport):
                 return transport, True
             await self._close([transport])
-        return await self.connect(url), False
+        return await self.connect(url, proxy), False
 
-    async def release(self, url: URL, transport: anyio.abc.ByteStream) -> None:
+    async def release(self, url: URL, proxy: Proxy | None, transport: anyio.abc.ByteStream) -> None:
         """Keep a connection on which another request can follow."""
         now = anyio.current_time()
-        self._pool.put(url.origin, transport, now)
+        self._pool.put((url.origin, proxy), transport, now)
         await self._close(self._pool.expire(now))
 
     async def aclose(self) -> None:
@@ -63,17 +74,24 @@ class Connector:
             for transport in transports:
                 await anyio.aclose_forcefully(transport)
 
-    async def connect(self, url: URL) -> anyio.abc.ByteStream:
-        """Return a connection to the origin of ``url``."""
-        with transport_errors(f"connecting to {url.authority}", TLSError):
-            stream = await adopt(await anyio.connect_tcp(url.host, url.port))
-            if url.scheme == "http":
-                return stream
+    async def connect(self, url: URL, proxy: Proxy | None) -> anyio.abc.ByteStream:
+        """Return a new connection to the origin of ``url``, or for http to ``proxy``."""
+        with transport_errors(f"connecting to {destination(url, proxy, self._uds)}", TLSError):
+            transport = await self._open(url if proxy is None else proxy.url)
             try:
-                return await TLSStream.wrap(stream, hostname=url.host, ssl_context=self._tls())
+                if url.scheme == "http":
+                    return transport
+                if proxy is not None:
+                    await _open_tunnel(transport, Tunnel(proxy, url))
+                return await TLSStream.wrap(transport, hostname=url.host, ssl_context=self._tls())
             except BaseException:
-                await anyio.aclose_forcefully(stream)
+                await anyio.aclose_forcefully(transport)
                 raise
+
+    async def _open(self, url: URL) -> anyio.abc.ByteStream:
+        if self._uds is not None:
+            return await _connect_unix(os.fspath(self._uds))
+        return await adopt(await anyio.connect_tcp(url.host, url.port))
 
     def _tls(self) -> ssl.SSLContext:
         # Made once: it holds every certificate of the system's trust store.
@@ -87,6 +105,28 @@ def _has_input(transport: anyio.abc.ByteStream) -> bool:
     if isinstance(innermost, AsyncioStream) and innermost.has_input:
         return True
     return is_readable(transport.extra(SocketAttribute.raw_socket).fileno())
+
+
+async def _connect_unix(path: str) -> anyio.abc.ByteStream:
+    # anyio.connect_unix waits while the server's backlog is full, and leaves the socket
+    # behind when it is cancelled there. Otherwise nothing takes time.
+    transport = socket.socket(socket.AF_UNIX)
+    try:
+        transport.setblocking(False)
+        transport.connect(path)
+        return await anyio.abc.UNIXSocketStream.from_socket(transport)
+    except BaseException:
+        transport.close()
+        raise
+
+
+async def _open_tunnel(transport: anyio.abc.ByteStream, tunnel: Tunnel) -> None:
+    await transport.send(tunnel.data_to_send())
+    while not tunnel.open:
+        data = b""
+        with suppress(anyio.EndOfStream):
+            data = await transport.receive()
+        tunnel.receive_data(data)
 
 
 def close_at_once(transport: anyio.abc.ByteStream) -> None:

@@ -7,8 +7,9 @@ SSEError
 ├── TooManyRedirects       one attempt was redirected more than 20 times
 └── TransportError         connect, TLS, read or write failed, or the body was cut short
     ├── TLSError           the peer's certificate was refused, or it speaks no TLS
+    ├── ProxyError         a proxy did not connect to the server
     └── TimeoutException   a time limit passed; also a built-in ``TimeoutError``
-        ├── ConnectTimeout     name look-up, TCP and TLS together
+        ├── ConnectTimeout     name look-up, proxy, TCP and TLS together
         ├── WriteTimeout       the request could not be sent
         ├── ReadTimeout        no byte arrived
         │   └── HeadTimeout        no complete response head
@@ -30,6 +31,7 @@ __all__ = [
     "EventTooLarge",
     "HeadTimeout",
     "ProtocolError",
+    "ProxyError",
     "ReadTimeout",
     "ResponseError",
     "SSEError",
@@ -99,12 +101,26 @@ class TLSError(TransportError):
     """TLS could not be agreed on: the certificate was refused, or the peer speaks none."""
 
 
+class ProxyError(TransportError):
+    """A proxy did not connect to the server: it refused, or could not."""
+
+    def __init__(self, response: Response, target: str) -> None:
+        super().__init__(f"the proxy did not connect to {target}: it answered {response.status}")
+        self.response = response
+        """Status and headers of the proxy's answer; 407 asks for other credentials."""
+        self.target = target
+        """Host and port that it was asked for."""
+
+    def __reduce__(self) -> tuple[type[ProxyError], tuple[Response, str]]:
+        return type(self), (self.response, self.target)
+
+
 class TimeoutException(TransportError, TimeoutError):
     """A time limit passed. The base of the exceptions for each limit."""
 
 
 class ConnectTimeout(TimeoutException):
-    """No connection within the limit: name look-up, TCP and TLS together."""
+    """No connection within the limit: name look-up, proxy, TCP and TLS together."""
 
 
 class WriteTimeout(TimeoutException):

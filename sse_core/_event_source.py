@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,9 @@ class SourceOptions(Policy, total=False):
     last_event_id: str
     timeout: Timeout | float | None
     ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    trust_env: bool
+    uds: str | os.PathLike[str] | None
     client: Client | None
     max_event_size: int | None
 
@@ -65,6 +69,8 @@ class EventSource(Generic[Item]):
         timeout: a ``Timeout`` without ``total``, or seconds, or None. A limit that passes
             is like a cut: it leads to another attempt.
         ssl_context: in place of one with the system's trust store.
+        proxy, trust_env, uds: the way to the server, as for ``stream``. A proxy that refuses
+            is an error for good, unless by a status of 5xx or one in ``transient``.
         client: whose connections to use; its headers and limits hold where none are given.
         max_event_size: bytes of one event, None for no limit; more is an error for good.
         comments: yield ``Comment`` items too.
@@ -101,15 +107,25 @@ class EventSource(Generic[Item]):
         last_event_id: str = "",
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         client: Client | None = None,
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool = False,
         **policy: Unpack[Policy],
     ) -> None:
         if client is None:
-            client = Client(timeout=timeout, ssl_context=ssl_context, max_idle=0)
-        elif ssl_context is not None:
-            raise ValueError("a client has an ssl_context of its own")
+            client = Client(
+                timeout=timeout,
+                ssl_context=ssl_context,
+                proxy=proxy,
+                trust_env=trust_env,
+                uds=uds,
+                max_idle=0,
+            )
+        elif (ssl_context, proxy, trust_env, uds) != (None, None, True, None):
+            raise ValueError("a client has an ssl_context and a way to the server of its own")
         self._headers = headers if callable(headers) else None
         self._default_headers = client.headers
         request = Request(

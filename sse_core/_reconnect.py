@@ -27,6 +27,7 @@ from ._connection import Connection
 from ._errors import (
     EventTooLarge,
     ProtocolError,
+    ProxyError,
     ResponseError,
     SSEError,
     TLSError,
@@ -101,7 +102,8 @@ class Reconnection:
             sent once.
         on_end: whether a stream that ended in good order is a reason to ``"reconnect"``, as
             the standard has it, or to ``"stop"``.
-        transient: statuses that lead to another attempt.
+        transient: statuses that lead to another attempt; also of a proxy that is to connect
+            to the server, where 5xx always does.
         transient_at_first: also when the very first attempt gets one of them.
         allow_http: follow redirects from https to http.
         healthy_after: seconds after which a connection counts as healthy without any event.
@@ -263,6 +265,8 @@ class Reconnection:
             return False
         if isinstance(error, ResponseError):
             return self._transient_now and error.response.status in self._transient
+        if isinstance(error, ProxyError):  # 407 or 403 will be the answer to the next one too
+            return error.response.status >= 500 or error.response.status in self._transient
         if isinstance(error, ProtocolError):
             return response is not None  # in a body it is like a cut; in a head it stays
         if error is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -23,6 +24,7 @@ from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._place import Place, caller, warn_unclosed
+from ._proxy import Proxy
 from ._sync_connector import Connector, seconds_left, transport_error, transport_errors
 from ._timers import NO_LIMIT, Limit, Timers
 
@@ -57,6 +59,7 @@ class EventStream(Generic[Item]):
         self._connector = connector
         self._items: deque[Item] = deque()
         self._transport: socket.socket | None = None
+        self._proxy: Proxy | None = None
         self._reused = False
         self._limited = True  # the socket has a timeout, which costs a system call to change
         self._opened_at = opened_at or caller()
@@ -146,10 +149,12 @@ class EventStream(Generic[Item]):
 
     def _open(self) -> None:
         try:
+            url = self._connection.request.url
+            self._proxy = self._connector.proxy_for(url)
             limit = self._timers.connecting(time.monotonic())
-            transport, self._reused = self._connector.acquire(self._connection.request.url, limit)
+            transport, self._reused = self._connector.acquire(url, self._proxy, limit)
             self._transport = transport
-            for piece in pieces(self._connection.data_to_send()):
+            for piece in pieces(self._connection.data_to_send(self._proxy)):
                 limit = self._timers.sending(time.monotonic())
                 with transport_errors("sending the request", limit):
                     transport.settimeout(seconds_left(limit))
@@ -185,7 +190,7 @@ class EventStream(Generic[Item]):
         if transport is None:
             return
         if self._connector.keeps and self._connection.reusable and not self._receiving:
-            self._connector.release(self._connection.request.url, transport)
+            self._connector.release(self._connection.request.url, self._proxy, transport)
             return
         with suppress(OSError):
             # Wakes the thread in recv(), which close() would not, and which then closes.
@@ -269,13 +274,21 @@ class Client:
         headers: HeadersInput | None = None,
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         max_idle: int = 8,
         max_idle_time: float = 60.0,
     ) -> None:
         self.headers = headers
         self.timeout = Timeout.of(timeout)
         self.connector = Connector(
-            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            uds=uds,
+            max_idle=max_idle,
+            max_idle_time=max_idle_time,
         )
 
     def __enter__(self) -> Self:
@@ -348,6 +361,9 @@ def stream(
     last_event_id: str = "",
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
+    trust_env: bool = True,
+    uds: str | os.PathLike[str] | None = None,
     max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
     comments: bool = False,
     allow_http: bool = False,
@@ -370,5 +386,5 @@ def stream(
     return EventStream(
         connection,
         timeout=Timeout.of(timeout),
-        connector=Connector(ssl_context=ssl_context),
+        connector=Connector(ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -14,9 +15,12 @@ from typing import Any
 from ._errors import TLSError, TransportError
 from ._http import URL
 from ._pool import Pool, is_readable
+from ._proxy import Proxies, Proxy, Tunnel, destination
 from ._timers import Limit
 
 __all__ = ["Connector", "seconds_left", "transport_errors"]
+
+READ_SIZE = 64 * 1024
 
 # Seconds. Sockets take no more than 2^31 milliseconds.
 _LONGEST_TIMEOUT = 2_000_000
@@ -29,29 +33,38 @@ class Connector:
         self,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         max_idle: int = 0,
         max_idle_time: float = 0.0,
     ) -> None:
         self._ssl_context = ssl_context
+        self._proxies = Proxies(proxy, trust_env=trust_env, uds=uds)
+        self._uds = uds
         self._pool: Pool[socket.socket] = Pool(max_idle, max_idle_time)
         self._lock = threading.Lock()
         self.keeps = max_idle > 0
         """Whether a connection may be used again."""
 
-    def acquire(self, url: URL, limit: Limit) -> tuple[socket.socket, bool]:
-        """Return a connection to the origin of ``url``, and whether it has served before."""
+    def proxy_for(self, url: URL) -> Proxy | None:
+        """Return the proxy to ask for ``url``, as of now."""
+        return self._proxies.choose(url)
+
+    def acquire(self, url: URL, proxy: Proxy | None, limit: Limit) -> tuple[socket.socket, bool]:
+        """Return a connection to ask for ``url`` on, and whether it has served before."""
         self._expire(time.monotonic())
-        while (transport := self._take(url)) is not None:
+        while (transport := self._take(url, proxy)) is not None:
             if not is_readable(transport.fileno()):
                 return transport, True
             transport.close()
-        return self.connect(url, limit), False
+        return self.connect(url, proxy, limit), False
 
-    def release(self, url: URL, transport: socket.socket) -> None:
+    def release(self, url: URL, proxy: Proxy | None, transport: socket.socket) -> None:
         """Keep a connection on which another request can follow."""
         now = time.monotonic()
         with self._lock:
-            self._pool.put(url.origin, transport, now)
+            self._pool.put((url.origin, proxy), transport, now)
         self._expire(now)
 
     def close(self) -> None:
@@ -59,9 +72,9 @@ class Connector:
         self._pool.per_origin = 0
         self._expire(inf)
 
-    def _take(self, url: URL) -> socket.socket | None:
+    def _take(self, url: URL, proxy: Proxy | None) -> socket.socket | None:
         with self._lock:
-            return self._pool.take(url.origin)
+            return self._pool.take((url.origin, proxy))
 
     def _expire(self, now: float) -> None:
         with self._lock:
@@ -69,14 +82,16 @@ class Connector:
         for transport in expired:
             transport.close()
 
-    def connect(self, url: URL, limit: Limit) -> socket.socket:
-        """Return a connection to the origin of ``url``."""
-        with transport_errors(f"connecting to {url.authority}", limit, TLSError):
-            transport = _connect_tcp(url.host, url.port, limit)
+    def connect(self, url: URL, proxy: Proxy | None, limit: Limit) -> socket.socket:
+        """Return a new connection to the origin of ``url``, or for http to ``proxy``."""
+        where = destination(url, proxy, self._uds)
+        with transport_errors(f"connecting to {where}", limit, TLSError):
+            transport = self._open(url if proxy is None else proxy.url, limit)
             try:
-                transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if url.scheme == "http":
                     return transport
+                if proxy is not None:
+                    _open_tunnel(transport, Tunnel(proxy, url), limit)
                 transport.settimeout(seconds_left(limit))
                 # A TLS peer that is cut off without close_notify is an error, not an end.
                 return self._tls().wrap_socket(
@@ -86,11 +101,24 @@ class Connector:
                 transport.close()
                 raise
 
+    def _open(self, url: URL, limit: Limit) -> socket.socket:
+        if self._uds is not None:
+            return _connect_to(socket.AF_UNIX, os.fspath(self._uds), limit)
+        return _connect_tcp(url.host, url.port, limit)
+
     def _tls(self) -> ssl.SSLContext:
         # Made once: it holds every certificate of the system's trust store.
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
         return self._ssl_context
+
+
+def _open_tunnel(transport: socket.socket, tunnel: Tunnel, limit: Limit) -> None:
+    transport.settimeout(seconds_left(limit))
+    transport.sendall(tunnel.data_to_send())
+    while not tunnel.open:
+        transport.settimeout(seconds_left(limit))
+        tunnel.receive_data(transport.recv(READ_SIZE))
 
 
 def _connect_tcp(host: str, port: int, limit: Limit) -> socket.socket:
@@ -108,6 +136,8 @@ def _connect_tcp(host: str, port: int, limit: Limit) -> socket.socket:
 def _connect_to(family: int, address: Any, limit: Limit) -> socket.socket:
     transport = socket.socket(family, socket.SOCK_STREAM)
     try:
+        if family in (socket.AF_INET, socket.AF_INET6):
+            transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.settimeout(seconds_left(limit))
         transport.connect(address)
     except BaseException:

@@ -170,6 +170,7 @@ class Client:
         max_retries: int = 2,
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
         max_idle: int = 8,
         max_idle_time: float = 60.0,
         loads: Callable[[str], Any] = json.loads,
@@ -186,7 +187,7 @@ class Client:
         self._timeout = Timeout.of(timeout)
         self._loads = loads
         self._client = HTTPClient(
-            ssl_context=ssl_context, max_idle=max_idle, max_idle_time=max_idle_time
+            ssl_context=ssl_context, proxy=proxy, max_idle=max_idle, max_idle_time=max_idle_time
         )
 
     def __enter__(self) -> Self:
@@ -234,6 +235,7 @@ def stream_chat(
     max_retries: int = 2,
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
     loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
@@ -246,7 +248,7 @@ def stream_chat(
     )
     return ChatEventStream(
         request,
-        client=HTTPClient(ssl_context=ssl_context, max_idle=0),
+        client=HTTPClient(ssl_context=ssl_context, proxy=proxy, max_idle=0),
         max_retries=max_retries,
         timeout=timeout,
         loads=loads,

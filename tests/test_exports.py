@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "sse_core/_connection.py": {"h11"},
     "sse_core/_connector.py": {"anyio"},
     "sse_core/_event_source.py": {"anyio"},
+    "sse_core/_proxy.py": {"h11"},
     "sse_core/_serve.py": {"anyio", "h11"},
     "sse_openai/_client.py": {"anyio"},
     "sse_openai/__main__.py": {"anyio"},

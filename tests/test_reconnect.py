@@ -11,7 +11,7 @@ import pytest
 
 from sse_core import EventTooLarge, ProtocolError, ResponseError, SSEError, TransportError
 from sse_core._connection import Connection
-from sse_core._errors import ReadTimeout, TLSError, TooManyRedirects
+from sse_core._errors import ProxyError, ReadTimeout, TLSError, TooManyRedirects
 from sse_core._http import Headers, Request, Response
 from sse_core._reconnect import Reconnection
 from sse_core._retry_after import retry_after
@@ -175,6 +175,30 @@ def test_refused_certificate_is_final() -> None:
     """Reading 3."""
     with pytest.raises(TLSError):
         Client().run(error=TLSError("certificate"))
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 407])
+def test_proxy_that_refuses_is_final(status: int) -> None:
+    """Reading 18: it would refuse again; nor is it a redirect of ours."""
+    location = Headers([(b"Location", b"http://h/x")])
+
+    with pytest.raises(ProxyError):
+        Client().run(error=ProxyError(Response(status, location), "h:443"))
+
+
+@pytest.mark.parametrize(
+    ("status", "options"),
+    [(500, {}), (502, {"transient": []}), (429, {}), (403, {"transient": [403]})],
+)
+def test_proxy_in_trouble_is_like_the_network(status: int, options: dict[str, Any]) -> None:
+    """Reading 18: C9, so that the first attempt counts as well."""
+    assert 3.0 == Client(**options).run(error=ProxyError(Response(status), "h:443"))
+
+
+def test_proxy_in_trouble_and_post() -> None:
+    """C2: without replay, a request is sent once even if it never arrived."""
+    with pytest.raises(ProxyError):
+        Client(method="POST").run(error=ProxyError(Response(502), "h:443"))
 
 
 def test_h111_event_too_large_is_final() -> None:

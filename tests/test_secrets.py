@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import traceback
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +17,10 @@ import sse_core.sync
 import sse_openai
 import sse_openai.sync
 from sse_core import Connection, Request, SSEError, Timeout
+from sse_core._proxy import Proxies, Proxy, Tunnel
 from sse_openai import chat_request
 
-from .scripted_server import HEAD, Script, ScriptedServer, chunked
+from .scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked
 from .shells import Shell, on_every_shell
 from .test_tls import server_context
 
@@ -59,6 +61,7 @@ def texts_of(value: Any) -> Iterator[str]:
             yield "".join(traceback.format_exception(value))
             waiting += [value.__cause__, value.__context__, *value.args]
             waiting += [getattr(value, name, None) for name in ("response", "completion", "event")]
+            waiting += vars(value).values()
 
 
 def assert_secret(value: Any) -> None:
@@ -157,6 +160,68 @@ def test_tls(kind: str, shell: Shell) -> None:
     assert_secret(error)
 
 
+OF_A_PROXY = {
+    "407": Script([b"HTTP/1.1 407 X\r\nContent-Length: 9\r\n\r\n"], "hold"),
+    "502": Script([b"HTTP/1.1 502 X\r\n\r\n"]),
+    "closed": Script([]),
+    "reset": Script([], "reset"),
+    "no HTTP": Script([b"220 ESMTP\r\n"], "hold"),
+    "broken": Script([b"HTTP/1.1 200 OK\r\nno field\r\n\r\n"], "hold"),
+    "no answer": Script([], "hold"),
+    "no TLS": Script([b"HTTP/1.1 200 OK\r\n\r\n", b"220 ESMTP\r\n"], "hold"),
+}
+
+
+@on_every_shell
+@pytest.mark.parametrize("kind", ["stream", "chat", "source"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("failure", OF_A_PROXY)
+def test_proxies(failure: str, scheme: str, kind: str, shell: Shell) -> None:
+    """Nor a proxy's password, whatever the proxy does."""
+    script = Script(OF_A_PROXY[failure].pieces, OF_A_PROXY[failure].end)
+    password = b64encode(f"user:{SECRET}".encode())
+    with ScriptedServer(script) as server:
+        url = f"{scheme}://origin.test/"
+        proxy = f"http://user:{SECRET}@127.0.0.1:{server.port}"
+        silent = failure == "no answer"
+        limit = Timeout(connect=0.05 if silent else WAIT, head=0.05)
+        events: Any
+        if kind == "source":
+            source = sse_core.sync.EventSource if shell.blocking else sse_core.EventSource
+            events = source(url, proxy=proxy, timeout=limit, max_attempts=1)
+        else:
+            events = opened(shell, url, kind, proxy=proxy, timeout=limit)
+        assert_secret(events)
+        error = shell.collect(events)[2]
+
+    assert silent or b"\r\nproxy-authorization: Basic " + password in script.request
+    assert isinstance(error, SSEError)
+    for value in (events, error):
+        assert_secret(value)
+        assert not any(password.decode() in text for text in texts_of(value))
+
+
+@pytest.mark.parametrize(
+    "proxy", [f"socks5://user:{SECRET}@h", f"http://user:{SECRET}/@h", f"http://{SECRET}@h h"]
+)
+@on_every_shell
+def test_proxies_that_cannot_be_used(
+    shell: Shell, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor when it is asked for wrongly, by the caller or in the environment."""
+    with pytest.raises(ValueError, match=r"proxy|spaces") as caught:
+        shell.stream("http://origin.test", proxy=proxy)
+    assert_secret(caught.value)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+
+    async def scenario(events: Any) -> ValueError:
+        with pytest.raises(ValueError, match="all_proxy") as caught:
+            await events.__aenter__()
+        return caught.value
+
+    assert_secret(shell.run(scenario, shell.stream("http://origin.test")))
+
+
 @on_every_shell
 @pytest.mark.parametrize("kind", ["stream", "chat"])
 def test_mistakes_of_use(kind: str, shell: Shell) -> None:
@@ -181,7 +246,11 @@ def test_values() -> None:
     chat = chat_request(model="m", messages=[{"content": SECRET}], api_key=SECRET)
 
     assert SECRET.encode() in connection.data_to_send()
-    for value in (request, connection, chat, vars(connection), [request], repr(request.url)):
+    proxy = Proxy.parse(f"user:{SECRET}@h")
+    tunnel = Tunnel(proxy, request.url)
+    assert b64encode(f"user:{SECRET}".encode()) in tunnel.data_to_send()
+    values = (request, connection, chat, vars(connection), [request], repr(request.url))
+    for value in (*values, proxy, [proxy], vars(tunnel), vars(Proxies(f"user:{SECRET}@h"))):
         assert_secret(value)
 
 
@@ -223,6 +292,9 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "no stream": lambda: chat_request(model="m", messages=[], api_key=SECRET, stream=False),
     "Request and headers": lambda: sse_core.stream(Request("http://h"), headers={"a": SECRET}),
     "broken last event ID": lambda: sse_core.sync.stream("http://h", last_event_id=f"{SECRET}\n"),
+    "password for a proxy in a header": lambda: Request(
+        "http://h", headers={"Proxy-Authorization": SECRET}
+    ),
     "no timeout": lambda: sse_openai.stream_chat(
         model="m", messages=[], api_key=SECRET, timeout=-1
     ),

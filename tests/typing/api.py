@@ -55,7 +55,9 @@ async def streams() -> None:
     async with sse_core.stream("http://example.org", comments=True) as items:
         async for item in items:
             assert_type(item, ServerSentEvent | Comment)
-    with sse_core.sync.stream("http://example.org", headers={"X-One": "1"}) as blocking:
+    async with sse_core.stream("http://example.org", proxy="p:1", trust_env=False) as proxied:
+        assert_type(proxied, sse_core.EventStream[ServerSentEvent])
+    with sse_core.sync.stream("http://example.org", headers={"X-One": "1"}, uds="s") as blocking:
         for event in blocking:
             assert_type(event, ServerSentEvent)
     with sse_core.sync.stream("http://example.org", comments=True) as more:
