@@ -1,4 +1,4 @@
-"""The commands: python -m benchmarks parser | conformance | memory | plot."""
+"""The commands: python -m benchmarks parser | client | conformance | memory | plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import conformance, javascript, memory, peers, plot
+from . import client, client_peers, conformance, javascript, memory, peers, plot
 from .measure import FULL, QUICK, measure
 from .parsers import OURS
 from .report import Cell, Run, machine, note
@@ -31,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--install", action="store_true", help="get the peers first")
     command.set_defaults(run=_parser)
 
+    command = commands.add_parser("client", help="time our clients and their peers over loopback")
+    command.add_argument("--quick", action="store_true", help="few rounds, few events")
+    command.add_argument("--json", type=Path, metavar="FILE", help="save all samples")
+    command.add_argument("--install", action="store_true", help="get the peers first")
+    command.set_defaults(run=_client)
+
     command = commands.add_parser("conformance", help="run the vectors through all parsers")
     command.add_argument("--vectors", type=Path, default=conformance.VECTORS, metavar="FILE")
     command.add_argument("--names", action="store_true", help="list the vectors each one breaks")
@@ -48,13 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     if getattr(options, "install", False):
-        _install()
+        _install(options)
     return int(options.run(options))
 
 
-def _install() -> None:
-    subprocess.run([sys.executable, "-m", "pip", "install", *peers.REQUIREMENTS], check=True)
-    javascript.install()
+def _install(options: argparse.Namespace) -> None:
+    ends_to_end = options.command == "client"
+    requirements = client_peers.REQUIREMENTS if ends_to_end else peers.REQUIREMENTS
+    subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
+    if not ends_to_end:
+        javascript.install()
 
 
 def _parser(options: argparse.Namespace) -> int:
@@ -84,6 +93,14 @@ def _parser(options: argparse.Namespace) -> int:
                 run.cells.append(cell)
                 print(cell.markdown(), end="\n\n", flush=True)
         print(run.summary())
+    if options.json:
+        run.save(options.json)
+    return 0
+
+
+def _client(options: argparse.Namespace) -> int:
+    run = client.measure(client.QUICK if options.quick else client.FULL)
+    print(run.markdown())
     if options.json:
         run.save(options.json)
     return 0

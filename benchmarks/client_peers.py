@@ -1,0 +1,258 @@
+"""url -> a client's events, by the way that its own documentation shows.
+
+A session is what a program has once, for all its streams. What it yields reads one
+stream: it enters ``meter`` when the response head is there, calls ``take`` with each
+event, and leaves ``meter`` after the last one, so that connecting and closing do not
+count. Clients are imported when asked for: none needs to be installed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager as Meter
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter
+from typing import Any, Literal
+
+from .parsers import OURS
+
+__all__ = ["CLIENTS", "REQUIREMENTS", "Client", "Read", "ReadBlocking", "Take"]
+
+Take = Callable[[Any], object]
+Read = Callable[[str, "Meter[Any]", Take], Awaitable[None]]
+ReadBlocking = Callable[[str, "Meter[Any]", Take], None]
+
+
+@asynccontextmanager
+async def _ours(tls: ssl.SSLContext | None, **options: Any) -> AsyncIterator[Read]:
+    stream = import_module("sse_core").stream
+
+    async def read(url: str, meter: Meter[Any], take: Take) -> None:
+        async with stream(url, ssl_context=tls, **options) as events:
+            with meter:
+                async for event in events:
+                    take(event)
+
+    yield read
+
+
+@asynccontextmanager
+async def _ours_idle_limit(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    async with _ours(tls, timeout=60) as read:
+        yield read
+
+
+@asynccontextmanager
+async def _ours_event_source(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    event_source = import_module("sse_core").EventSource
+
+    async def read(url: str, meter: Meter[Any], take: Take) -> None:
+        async with event_source(url, ssl_context=tls, on_end="stop") as source:
+            await anext(source.items())  # Opened
+            with meter:
+                async for event in source:
+                    take(event)
+
+    yield read
+
+
+@contextmanager
+def _ours_blocking() -> Iterator[ReadBlocking]:
+    stream = import_module("sse_core.sync").stream
+
+    def read(url: str, meter: Meter[Any], take: Take) -> None:
+        with stream(url) as events, meter:
+            for event in events:
+                take(event)
+
+    yield read
+
+
+@asynccontextmanager
+async def _aiohttp(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    """aiohttp's parser of HTTP is C; what it brings goes to our parser, read by read."""
+    aiohttp = import_module("aiohttp")
+    parser_class = import_module("sse_core").EventStreamParser
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls or True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def read(url: str, meter: Meter[Any], take: Take) -> None:
+            async with session.get(url) as response:
+                receive_data = parser_class().receive_data
+                with meter:
+                    async for data in response.content.iter_any():
+                        for event in receive_data(data):
+                            take(event)
+
+        yield read
+
+
+class _Ended(Exception):
+    pass
+
+
+@asynccontextmanager
+async def _aiohttp_sse_client2(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    aiohttp = import_module("aiohttp")
+    event_source = import_module("aiohttp_sse_client2.client").EventSource
+
+    def ended() -> None:  # it would connect again
+        raise _Ended
+
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls or True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def read(url: str, meter: Meter[Any], take: Take) -> None:
+            async with event_source(url, session=session, on_error=ended) as source:
+                try:
+                    with meter:
+                        async for event in source:
+                            take(event)
+                except _Ended:
+                    pass
+
+        yield read
+
+
+@asynccontextmanager
+async def _httpx_sse(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    httpx = import_module("httpx")
+    aconnect_sse = import_module("httpx_sse").aconnect_sse
+    limits = httpx.Limits(max_connections=None)
+    timeout = httpx.Timeout(60)  # its five seconds would end idle streams
+    async with httpx.AsyncClient(verify=tls or True, limits=limits, timeout=timeout) as client:
+
+        async def read(url: str, meter: Meter[Any], take: Take) -> None:
+            async with aconnect_sse(client, "GET", url) as source:
+                with meter:
+                    async for event in source.aiter_sse():
+                        take(event)
+
+        yield read
+
+
+@contextmanager
+def _httpx_sse_blocking() -> Iterator[ReadBlocking]:
+    httpx = import_module("httpx")
+    connect_sse = import_module("httpx_sse").connect_sse
+    with httpx.Client(timeout=60) as client:
+
+        def read(url: str, meter: Meter[Any], take: Take) -> None:
+            with connect_sse(client, "GET", url) as source, meter:
+                for event in source.iter_sse():
+                    take(event)
+
+        yield read
+
+
+@asynccontextmanager
+async def _httpx2(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    httpx2 = import_module("httpx2")
+    limits = httpx2.Limits(max_connections=None)
+    timeout = httpx2.Timeout(60)
+    async with httpx2.AsyncClient(verify=tls or True, limits=limits, timeout=timeout) as client:
+
+        async def read(url: str, meter: Meter[Any], take: Take) -> None:
+            async with client.sse(url) as source:
+                with meter:
+                    async for event in source:
+                        take(event)
+
+        yield read
+
+
+@contextmanager
+def _httpx2_blocking() -> Iterator[ReadBlocking]:
+    httpx2 = import_module("httpx2")
+    with httpx2.Client(timeout=60) as client:
+
+        def read(url: str, meter: Meter[Any], take: Take) -> None:
+            with client.sse(url) as source, meter:
+                for event in source:
+                    take(event)
+
+        yield read
+
+
+@contextmanager
+def _sseclient_py() -> Iterator[ReadBlocking]:
+    requests = import_module("requests")
+    client = import_module("sseclient").SSEClient
+    with requests.Session() as session:
+
+        def read(url: str, meter: Meter[Any], take: Take) -> None:
+            with session.get(url, stream=True) as response, meter:
+                for event in client(response).events():
+                    take(event)
+
+        yield read
+
+
+@contextmanager
+def _launchdarkly() -> Iterator[ReadBlocking]:
+    client_class = import_module("ld_eventsource").SSEClient
+
+    def read(url: str, meter: Meter[Any], take: Take) -> None:
+        with client_class(url) as client:
+            client.start()
+            with meter:
+                for event in client.events:
+                    take(event)
+
+    yield read
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client, and the loop that it runs on; "" is none: it blocks."""
+
+    name: str
+    session: Callable[..., Any]
+    loop: Literal["asyncio", "uvloop", "trio", ""] = "asyncio"
+    distributions: tuple[str, ...] = ()
+    event_name: Callable[[Any], str | None] = attrgetter("event")
+
+    @property
+    def ours(self) -> str:
+        """Which of ours it is compared with."""
+        return {
+            "asyncio": OURS,
+            "uvloop": f"{OURS}, uvloop",
+            "trio": OURS,
+            "": f"{OURS}, blocking",
+        }[self.loop]
+
+
+CLIENTS = {
+    client.name: client
+    for client in [
+        Client(OURS, _ours),
+        Client(f"{OURS}, idle limit", _ours_idle_limit),
+        Client(f"{OURS}, EventSource", _ours_event_source),
+        Client(f"{OURS}, trio", _ours, "trio", ("trio",)),
+        Client("aiohttp + our parser", _aiohttp, distributions=("aiohttp",)),
+        Client(
+            "aiohttp-sse-client2",
+            _aiohttp_sse_client2,
+            distributions=("aiohttp-sse-client2",),
+            event_name=attrgetter("type"),
+        ),
+        Client("httpx + httpx-sse", _httpx_sse, distributions=("httpx", "httpx-sse")),
+        Client("httpx2", _httpx2, distributions=("httpx2",)),
+        Client(f"{OURS}, uvloop", _ours, "uvloop", ("uvloop",)),
+        Client("aiohttp + our parser, uvloop", _aiohttp, "uvloop", ("aiohttp", "uvloop")),
+        Client(f"{OURS}, blocking", _ours_blocking, ""),
+        Client("requests + sseclient-py", _sseclient_py, "", ("requests", "sseclient-py")),
+        Client("launchdarkly-eventsource", _launchdarkly, "", ("launchdarkly-eventsource",)),
+        Client("httpx + httpx-sse, blocking", _httpx_sse_blocking, "", ("httpx", "httpx-sse")),
+        Client("httpx2, blocking", _httpx2_blocking, "", ("httpx2",)),
+    ]
+}
+
+REQUIREMENTS = sorted(
+    {"trustme"}.union(*(client.distributions for client in CLIENTS.values())),
+)
+"""The distributions that ``--install`` gets."""
