@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .client_peers import CLIENTS
+from .client_peers import CLIENTS, installed
 from .parsers import OURS
 from .report import machine, note, table
 
-__all__ = ["FULL", "QUICK", "Figure", "Run", "Settings", "measure"]
+__all__ = ["FULL", "QUICK", "Figure", "Run", "Settings", "measure", "started"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ IDLE = [OURS, "aiohttp + our parser", "httpx + httpx-sse", f"{OURS}, uvloop"]
 
 TITLES = {
     "burst": "One stream, events as fast as the socket takes them, each its own chunk",
-    "lockstep": "One stream, one event per read: each is sent when the one before has been taken",
+    "lockstep": "One stream, one event per read: sent 100 µs after the one before has been taken",
     "paced": "Many streams at a time",
     "idle": "Memory of an idle stream",
     "idle-tls": "Memory of an idle stream over TLS",
@@ -197,22 +197,22 @@ class Run:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
-def measure(settings: Settings, names: Sequence[str] = tuple(CLIENTS)) -> Run:
-    """Measure the clients that are installed in all modes."""
+def measure(settings: Settings, names: Iterable[str] | None = None) -> Run:
+    """Measure the clients that are installed, or those of ``names``, in all modes."""
     idle = _allow_files(settings.idle)
-    run = Run(machine(), {OURS: _our_version()}, [], settings)
+    versions, left_out = installed(CLIENTS if names is None else names)
+    run = Run(machine(), {OURS: _our_version()}, left_out, settings)
+    for each in versions.values():
+        run.versions |= each
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         shared = folder / "shared"
-        workers: dict[str, Process] = {}
-        url = _urls(stack.enter_context(_started("client_server", str(shared))).hello)["http"]
-        for name in names:
-            worker = stack.enter_context(_started("client_worker", name, str(shared)))
-            if "missing" in worker.hello:
-                run.left_out.append(f"{name}: {worker.hello['missing']} is not installed")
-            else:
-                workers[name] = worker
-                run.versions |= worker.hello["versions"]
+        server = stack.enter_context(started("client_server", str(shared)))
+        url = _urls(server.hello)["http"]
+        workers = {
+            name: stack.enter_context(started("client_worker", name, str(shared)))
+            for name in versions
+        }
         for mode in SINGLE:
             number = getattr(settings, mode)
             question = {"ask": "single", "url": f"{url}/{mode}/{number}", "events": number}
@@ -243,9 +243,7 @@ class Process:
     def __init__(self, module: str, *arguments: str) -> None:
         # A proxy is not asked for loopback by all clients alike.
         environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.lower().endswith("_proxy")
+            name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
         }
         self.popen = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.{module}", *arguments],
@@ -255,6 +253,7 @@ class Process:
             env=environment,
         )
         self.hello = self._read()
+        """What it says of itself, unasked."""
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self.popen.stdin is not None
@@ -273,7 +272,7 @@ class Process:
 
 
 @contextmanager
-def _started(module: str, *arguments: str) -> Iterator[Process]:
+def started(module: str, *arguments: str) -> Iterator[Process]:
     process = Process(module, *arguments)
     try:
         yield process
@@ -282,9 +281,7 @@ def _started(module: str, *arguments: str) -> Iterator[Process]:
         process.popen.communicate()
 
 
-def _take_turns(
-    run: Run, mode: str, workers: dict[str, Process], question: dict[str, Any]
-) -> None:
+def _take_turns(run: Run, mode: str, workers: dict[str, Process], question: dict[str, Any]) -> None:
     """One sample of each in every round, after one that is only compared, where that is apart."""
     figures = []
     single = question["ask"] == "single"
@@ -295,7 +292,7 @@ def _take_turns(
             figures[-1].verdict = workers[name].ask({**question, "keep": True})["verdict"]
     if single:
         question = {**question, "keep": False}
-    for number in range(run.settings.repeats):
+    for number in range(run.settings.repeats if figures else 0):
         note(f"{mode}, round {number + 1}")
         for figure in figures:
             figure.add(workers[figure.client].ask(question))
@@ -308,8 +305,8 @@ def _idle(
     # Processes of its own, so that nothing is counted that was there before, and no ports
     # are short that have only just been closed.
     arguments = ["--certificate", str(certificate)] if certificate else []
-    with _started("client_server", str(shared), *arguments) as server:
-        with _started("client_worker", name, str(shared)) as worker:
+    with started("client_server", str(shared), *arguments) as server:
+        with started("client_worker", name, str(shared)) as worker:
             url = _urls(server.hello)["https" if tls else "http"]
             question = {"ask": "idle", "url": f"{url}/idle", "streams": streams, "tls": tls}
             return worker.ask(question)

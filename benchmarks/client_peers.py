@@ -9,17 +9,17 @@ count. Clients are imported when asked for: none needs to be installed.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager as Meter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, metadata
 from operator import attrgetter
 from typing import Any, Literal
 
 from .parsers import OURS
 
-__all__ = ["CLIENTS", "REQUIREMENTS", "Client", "Read", "ReadBlocking", "Take"]
+__all__ = ["CLIENTS", "REQUIREMENTS", "Client", "Read", "ReadBlocking", "Take", "installed"]
 
 Take = Callable[[Any], object]
 Read = Callable[[str, "Meter[Any]", Take], Awaitable[None]]
@@ -256,3 +256,16 @@ REQUIREMENTS = sorted(
     {"trustme"}.union(*(client.distributions for client in CLIENTS.values())),
 )
 """The distributions that ``--install`` gets."""
+
+
+def installed(names: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return the versions of what each client needs, and why others are left out."""
+    versions: dict[str, dict[str, str]] = {}
+    left_out = []
+    for name in names:
+        try:
+            needed = CLIENTS[name].distributions
+            versions[name] = {each: metadata.version(each) for each in needed}
+        except metadata.PackageNotFoundError as exc:
+            left_out.append(f"{name}: {exc.name} is not installed")
+    return versions, left_out

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
-from importlib import metadata
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -204,14 +203,8 @@ def _resident() -> int:
 def main() -> None:
     """Answer one line of JSON with another."""
     name, shared = sys.argv[1:]
-    client = CLIENTS[name]
-    try:
-        versions = {each: metadata.version(each) for each in client.distributions}
-    except metadata.PackageNotFoundError as exc:
-        print(json.dumps({"missing": exc.name}), flush=True)
-        return
-    print(json.dumps({"versions": versions}), flush=True)
-    worker = Worker(client, Shared(Path(shared)))
+    worker = Worker(CLIENTS[name], Shared(Path(shared)))
+    print(json.dumps({"client": name}), flush=True)
     for line in sys.stdin:
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
         question = json.loads(line)
