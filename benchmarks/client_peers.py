@@ -122,7 +122,7 @@ async def _httpx_sse(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
     httpx = import_module("httpx")
     aconnect_sse = import_module("httpx_sse").aconnect_sse
     limits = httpx.Limits(max_connections=None)
-    timeout = httpx.Timeout(60)  # its five seconds would end idle streams
+    timeout = httpx.Timeout(60, read=None)  # as ours; its five seconds would end idle streams
     async with httpx.AsyncClient(verify=tls or True, limits=limits, timeout=timeout) as client:
 
         async def read(url: str, meter: Meter[Any], take: Take) -> None:
@@ -138,7 +138,7 @@ async def _httpx_sse(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
 def _httpx_sse_blocking() -> Iterator[ReadBlocking]:
     httpx = import_module("httpx")
     connect_sse = import_module("httpx_sse").connect_sse
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=httpx.Timeout(60, read=None)) as client:
 
         def read(url: str, meter: Meter[Any], take: Take) -> None:
             with connect_sse(client, "GET", url) as source, meter:
@@ -152,7 +152,7 @@ def _httpx_sse_blocking() -> Iterator[ReadBlocking]:
 async def _httpx2(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
     httpx2 = import_module("httpx2")
     limits = httpx2.Limits(max_connections=None)
-    timeout = httpx2.Timeout(60)
+    timeout = httpx2.Timeout(60, read=None)
     async with httpx2.AsyncClient(verify=tls or True, limits=limits, timeout=timeout) as client:
 
         async def read(url: str, meter: Meter[Any], take: Take) -> None:
@@ -167,7 +167,7 @@ async def _httpx2(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
 @contextmanager
 def _httpx2_blocking() -> Iterator[ReadBlocking]:
     httpx2 = import_module("httpx2")
-    with httpx2.Client(timeout=60) as client:
+    with httpx2.Client(timeout=httpx2.Timeout(60, read=None)) as client:
 
         def read(url: str, meter: Meter[Any], take: Take) -> None:
             with client.sse(url) as source, meter:

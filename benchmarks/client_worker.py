@@ -30,7 +30,7 @@ from .client_server import Shared, expected, paced
 from .measure import verdict
 from .parsers import Outcome, View
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a question ends this process."""
 
 OPENING = 50
@@ -211,6 +211,8 @@ def main() -> None:
         try:
             answer = getattr(worker, question.pop("ask"))(**question)
         except Exception as exc:
+            while isinstance(exc, ExceptionGroup):
+                exc = exc.exceptions[0]
             answer = {"verdict": f"raises {type(exc).__name__}: {str(exc)[:200]}"}
         faulthandler.cancel_dump_traceback_later()
         print(json.dumps(answer), flush=True)
