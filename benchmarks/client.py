@@ -17,10 +17,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import sse_core
 
 from .client_peers import CLIENTS, installed
 from .parsers import OURS
@@ -201,7 +203,7 @@ def measure(settings: Settings, names: Iterable[str] | None = None) -> Run:
     """Measure the clients that are installed, or those of ``names``, in all modes."""
     idle = _allow_files(settings.idle)
     versions, left_out = installed(CLIENTS if names is None else names)
-    run = Run(machine(), {OURS: _our_version()}, left_out, settings)
+    run = Run(machine(), _our_versions(), left_out, settings)
     for each in versions.values():
         run.versions |= each
     with ExitStack() as stack:
@@ -341,5 +343,6 @@ def _allow_files(streams: int) -> int:
     return streams if most == resource.RLIM_INFINITY else min(streams, most - 500)
 
 
-def _our_version() -> str:
-    return str(import_module("sse_core").__version__)
+def _our_versions() -> dict[str, str]:
+    below = {name: metadata.version(name) for name in ["anyio", "h11"]}
+    return {OURS: sse_core.__version__, **below}
