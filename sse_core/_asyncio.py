@@ -19,6 +19,8 @@ from anyio.abc import SocketAttribute
 
 __all__ = ["AsyncioStream", "adopt"]
 
+READ_SIZE = 64 * 1024
+
 
 async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
     """Return the connection of ``stream`` as an ``AsyncioStream``, on trio as it is."""
@@ -58,6 +60,8 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(0)
+        if hasattr(transport, "max_size"):  # asyncio's own reads up to 256 KiB at a time
+            transport.max_size = READ_SIZE
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -92,7 +96,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         """Whether something came that nobody asked for: bytes, or the end."""
         return bool(self._data) or self._eof or self._lost
 
-    async def receive(self, max_bytes: int = 65536) -> bytes:
+    async def receive(self, max_bytes: int = READ_SIZE) -> bytes:
         if self.has_input:
             await anyio.lowlevel.checkpoint()
         else:

@@ -10,11 +10,13 @@ import os
 import ssl
 from collections import deque
 from contextlib import suppress
+from sys import is_finalizing
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from ._connection import (
     Connection,
@@ -48,6 +50,9 @@ READ_SIZE = 64 * 1024
 
 DRAIN_SIZE = 64 * 1024
 
+# Events after which other tasks have their turn, where they come faster than they are asked for.
+TURN = 256
+
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
 
@@ -80,6 +85,7 @@ class EventStream(Generic[Item]):
         self._entered = False
         self._failure: SSEError | None = None
         self._receiving = False
+        self._process = os.getpid()
 
     @property
     def response(self) -> Response:
@@ -129,6 +135,10 @@ class EventStream(Generic[Item]):
         items = self._items
         if not items:
             items.extend(await self.next_items())
+        if not len(items) % TURN:  # the others' turn, also in a burst
+            await anyio.lowlevel.checkpoint()
+            if not items:
+                return await anext(self)  # closed meanwhile by another task
         return items.popleft()
 
     async def next_items(self) -> list[Item]:
@@ -225,7 +235,9 @@ class EventStream(Generic[Item]):
 
     def __del__(self) -> None:
         transport: anyio.abc.ByteStream | None = getattr(self, "_transport", None)
-        if transport is not None:
+        if transport is None or is_finalizing():  # then the system closes it
+            return
+        if os.getpid() == self._process:  # a forked child shares the parent's event loop
             close_at_once(transport)
             warn_unclosed(self, self._opened_at)
 

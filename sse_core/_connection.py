@@ -164,15 +164,19 @@ class Connection(Generic[Item]):
         """Return the request as bytes: all of it on the first call, nothing later.
 
         A ``proxy`` that is asked for an http URL sees the request, and what it has to know;
-        for https it has made a tunnel, and the request is for the origin alone.
+        for https it has made a tunnel, and the request is for the origin alone, without a
+        ``Proxy-Authorization`` (compare CVE-2023-32681).
         """
         if self._h11.our_state is not h11.IDLE:
             return b""
         request = self.request
         target, headers = request.url.target, list(request.headers)
-        if proxy is not None and request.url.scheme == "http":
-            target = str(request.url)  # absolute form (RFC 9112, 3.2.2)
-            headers += proxy.headers
+        if proxy is not None:
+            if proxy.headers or request.url.scheme == "https":
+                headers = [field for field in headers if field[0] != b"proxy-authorization"]
+            if request.url.scheme == "http":
+                target = str(request.url)  # absolute form (RFC 9112, 3.2.2)
+                headers += proxy.headers
         if field := last_event_id_field(self.parser.last_event_id):
             headers.append(field)
         parts = [
@@ -380,8 +384,8 @@ class Connection(Generic[Item]):
         if self._error_body is None:
             if completed := self.parser.receive_data(data):
                 items += completed
-                # Raises what the parser would raise next, bytes or not: at once.
-                self.parser.receive_data(b"")
+                if self.parser.failed:
+                    self.parser.receive_data(b"")  # raises, bytes or not: at once
             return
         self._error_body += data
         if len(self._error_body) >= MAX_ERROR_BODY:
@@ -439,11 +443,11 @@ class Connection(Generic[Item]):
         """Return the overhead with the framing from the last data up to ``position``."""
         overhead = self._overhead + max(0, position - self._start - _CHUNK_FRAMING)
         if overhead > MAX_CHUNK_OVERHEAD:
-            raise self._news(
-                ProtocolError(
-                    f"chunk extensions and trailers of more than {MAX_CHUNK_OVERHEAD} bytes"
-                )
+            error = ProtocolError(
+                f"chunk extensions and trailers of more than {MAX_CHUNK_OVERHEAD} bytes"
             )
+            error.final = True
+            raise self._news(error)
         return overhead
 
 

@@ -51,6 +51,9 @@ class SSEError(Exception):
 class ProtocolError(SSEError):
     """The peer broke HTTP/1.1, or passed one of the limits that guard its reading."""
 
+    final = False
+    """Whether it is a flood within a body, which asking again would bring again."""
+
 
 class EventTooLarge(SSEError):
     """An event passed ``max_event_size``. No piece of it is ever delivered."""

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, overload
 
 import anyio
+import anyio.lowlevel
 
-from ._client import Client, EventStream
+from ._client import TURN, Client, EventStream
 from ._errors import SSEError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout, merged
@@ -151,7 +152,7 @@ class EventSource(Generic[Item]):
         self._response: Response | None = None
         self._items: deque[Item | Opened | Disconnected] = deque()
         self._wake = 0.0
-        self._restarting = False
+        self._restarting: EventStream[Any] | None = None
         self._closed = False
         self._wakeup = anyio.Event()
         self._connecting: anyio.CancelScope | None = None
@@ -162,7 +163,7 @@ class EventSource(Generic[Item]):
         """The standard's ready state. Waiting for the next attempt is connecting."""
         if self._closed:
             return "closed"
-        return "connecting" if self._stream is None or self._restarting else "open"
+        return "connecting" if self._stream in (None, self._restarting) else "open"
 
     @property
     def last_event_id(self) -> str:
@@ -222,7 +223,7 @@ class EventSource(Generic[Item]):
             raise RuntimeError("a request that is more than a GET is repeated with replay=True")
         self._wakeup.set()
         if self._stream is not None:
-            self._restarting = True
+            self._restarting = self._stream
             await self._stream.aclose()
 
     async def aclose(self) -> None:
@@ -241,6 +242,8 @@ class EventSource(Generic[Item]):
             raise RuntimeError("another task is waiting for the next event of this source")
         self._busy = True
         try:
+            if self._items and not len(self._items) % TURN:
+                await anyio.lowlevel.checkpoint()  # as in EventStream
             while not self._items:
                 if self._closed:
                     raise StopAsyncIteration
@@ -263,6 +266,8 @@ class EventSource(Generic[Item]):
         if self._headers is not None:
             given = self._headers()
             headers = merged(self._default_headers, await given if isawaitable(given) else given)
+            if self._closed:
+                return
         connection = self._machine.connect(anyio.current_time(), headers)
         stream = EventStream(
             connection,
@@ -299,11 +304,11 @@ class EventSource(Generic[Item]):
         self._items.extend(items)
 
     def _disconnected(self, error: SSEError | None) -> None:
-        self._stream = None
+        stream, self._stream = self._stream, None
         if self._closed:
             return
-        if self._restarting:
-            self._restarting = False
+        if stream is not None and stream is self._restarting:
+            self._restarting = None
             self._machine.restarted()
             self._wake = 0.0
             return

@@ -177,8 +177,7 @@ class Request:
 
     Raises:
         ValueError: what cannot be sent as one well-formed request; both bodies at once;
-            ``Last-Event-ID`` or ``Proxy-Authorization`` in ``headers``, which have arguments
-            of their own elsewhere.
+            ``Last-Event-ID`` in ``headers``, which has an argument of its own elsewhere.
     """
 
     url: URL
@@ -243,14 +242,8 @@ class Request:
         return f"<Request {self.method} {self.url!r}>"
 
 
-# Framing is ours; a last event ID that no parser knows of would go out for ever; and what is
-# for a proxy would reach the origin through a tunnel, as in CVE-2023-32681.
-_NOT_FOR_CALLERS = {
-    b"content-length",
-    b"transfer-encoding",
-    b"last-event-id",
-    b"proxy-authorization",
-}
+# Framing is ours; and a last event ID that no parser knows of would go out for ever.
+_NOT_FOR_CALLERS = {b"content-length", b"transfer-encoding", b"last-event-id"}
 
 
 def _body(content: bytes | str | None) -> bytes:

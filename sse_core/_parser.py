@@ -197,6 +197,11 @@ class EventStreamParser(_ParserOf["Item"]):
         """
         return self._reconnection_time
 
+    @property
+    def failed(self) -> bool:
+        """Whether the next call will raise EventTooLarge, so that it needs no bytes."""
+        return self._failed
+
     def receive_data(self, data: Bytes) -> list[Item]:
         """Take the next bytes of the stream, cut anywhere; return the items they completed.
 

@@ -268,7 +268,8 @@ class Reconnection:
         if isinstance(error, ProxyError):  # 407 or 403 will be the answer to the next one too
             return error.response.status >= 500 or error.response.status in self._transient
         if isinstance(error, ProtocolError):
-            return response is not None  # in a body it is like a cut; in a head it stays
+            # In a body it is like a cut, but for a flood; in a head it stays.
+            return response is not None and not error.final
         if error is None:
             return not self._stops and response is not None and response.status != 204
         return isinstance(error, TransportError)

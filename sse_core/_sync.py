@@ -65,6 +65,7 @@ class EventStream(Generic[Item]):
         self._opened_at = opened_at or caller()
         self._entered = False
         self._receiving = False
+        self._process = os.getpid()
 
     @property
     def response(self) -> Response:
@@ -192,10 +193,11 @@ class EventStream(Generic[Item]):
         if self._connector.keeps and self._connection.reusable and not self._receiving:
             self._connector.release(self._connection.request.url, self._proxy, transport)
             return
-        with suppress(OSError):
-            # Wakes the thread in recv(), which close() would not, and which then closes.
-            # Not by SSLSocket's method, which takes TLS away under that thread.
-            socket.socket.shutdown(transport, socket.SHUT_RDWR)
+        if os.getpid() == self._process:  # a forked child leaves the connection to its parent
+            with suppress(OSError):
+                # Wakes the thread in recv(), which close() would not, and which then closes.
+                # Not by SSLSocket's method, which takes TLS away under that thread.
+                socket.socket.shutdown(transport, socket.SHUT_RDWR)
         if not self._receiving:
             transport.close()
 

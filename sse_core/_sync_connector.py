@@ -44,6 +44,7 @@ class Connector:
         self._uds = uds
         self._pool: Pool[socket.socket] = Pool(max_idle, max_idle_time)
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self.keeps = max_idle > 0
         """Whether a connection may be used again."""
 
@@ -74,6 +75,10 @@ class Connector:
 
     def _take(self, url: URL, proxy: Proxy | None) -> socket.socket | None:
         with self._lock:
+            if os.getpid() != self._process:  # forked: what is idle is the parent's
+                self._process = os.getpid()
+                for transport in self._pool.expire(inf):
+                    transport.close()
             return self._pool.take((url.origin, proxy))
 
     def _expire(self, now: float) -> None:

@@ -148,7 +148,7 @@ class EventSource(Generic[Item]):
         self._response: Response | None = None
         self._items: deque[Item | Opened | Disconnected] = deque()
         self._wake = 0.0
-        self._restarting = False
+        self._restarting: EventStream[Any] | None = None
         self._closed = False
         self._wakeup = threading.Event()
         self._busy = False
@@ -158,7 +158,7 @@ class EventSource(Generic[Item]):
         """The standard's ready state. Waiting for the next attempt is connecting."""
         if self._closed:
             return "closed"
-        return "connecting" if self._stream is None or self._restarting else "open"
+        return "connecting" if self._stream in (None, self._restarting) else "open"
 
     @property
     def last_event_id(self) -> str:
@@ -211,9 +211,10 @@ class EventSource(Generic[Item]):
         if not self._machine.replay:
             raise RuntimeError("a request that is more than a GET is repeated with replay=True")
         self._wakeup.set()
-        if self._stream is not None:
-            self._restarting = True
-            self._stream.close()
+        stream = self._stream
+        if stream is not None:
+            self._restarting = stream
+            stream.close()
 
     def close(self) -> None:
         """Close the connection and end the iteration, also one that waits in another thread."""
@@ -257,6 +258,8 @@ class EventSource(Generic[Item]):
             opened_at=self._opened_at,
         )
         self._connecting = stream  # for close() in another thread
+        if self._closed:
+            return
         try:
             stream.__enter__()
         except SSEError as exc:
@@ -285,11 +288,11 @@ class EventSource(Generic[Item]):
         self._items.extend(items)
 
     def _disconnected(self, error: SSEError | None) -> None:
-        self._stream = None
+        stream, self._stream = self._stream, None
         if self._closed:
             return
-        if self._restarting:
-            self._restarting = False
+        if stream is not None and stream is self._restarting:
+            self._restarting = None
             self._machine.restarted()
             self._wake = 0.0
             return

@@ -16,6 +16,7 @@ import pytest
 import sse_core
 import sse_core.sync
 from sse_core import Connection, Disconnected, Opened
+from sse_core._proxy import Proxy
 
 from .scripted_server import HEAD, WAIT, End, Script, ScriptedServer, chunks
 from .shells import Shell
@@ -51,10 +52,10 @@ class Client:
     def __enter__(self) -> Self:
         data_to_send, receive_data = Connection.data_to_send, Connection.receive_data
 
-        def asks(connection: Connection[Any]) -> bytes:
+        def asks(connection: Connection[Any], proxy: Proxy | None = None) -> bytes:
             with self._changed:
                 self._bytes = 0
-            return data_to_send(connection)
+            return data_to_send(connection, proxy)
 
         def takes(connection: Connection[Any], data: bytes) -> list[Any]:
             with self._changed:

@@ -234,9 +234,6 @@ def test_h90_close_during_the_wait_of_a_thread() -> None:
     assert not second.opened.is_set()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_connect asks whether the source is closed before the headers, not after"
-)
 @on_every_shell
 def test_close_while_headers_are_made(shell: Shell) -> None:
     """C15: closed while a token is fetched for the next attempt, which is then not made."""

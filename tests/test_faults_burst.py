@@ -89,12 +89,11 @@ def test_f53_h108_slow_consumer(kind: str, size: int, shell: Shell) -> None:
             tracemalloc.stop()
 
     assert later - before < HELD[size]
-    assert later - first < 32 * 1024
+    assert later - first < 96 * 1024  # on asyncio one read is ahead of the caller
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("kind", ["stream", "source"])
-@pytest.mark.xfail(strict=True, reason="events that wait in the object come without a checkpoint")
 def test_f57_burst_of_small_events(kind: str, backend: str) -> None:
     """1 MiB of them: other tasks have their turn every few events, not every few thousand."""
     burst = b"data: x\n\n" * (2**20 // 9)

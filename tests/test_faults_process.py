@@ -214,12 +214,7 @@ IN_THE_CHILD = [
     for shell in SHELLS
     for name, code in (("ends", "pass"), ("drops", DROPS))
 ]
-CLOSES = pytest.param(
-    SHELLS[-1],
-    "events.close()",
-    id="blocking-closes",
-    marks=pytest.mark.xfail(strict=True, reason="close() shuts the parent's connection down"),
-)
+CLOSES = pytest.param(SHELLS[-1], "events.close()", id="blocking-closes")
 
 
 @pytest.mark.parametrize(("shell", "in_the_child"), [*IN_THE_CHILD, CLOSES])
@@ -269,16 +264,7 @@ STREAM = "items = {module}.stream(sys.argv[1]); {enter}"
 SOURCE = "items = {module}.EventSource(sys.argv[1])"
 
 
-IMPORTS = pytest.mark.xfail(
-    strict=True, reason="the finalizer imports, which an interpreter that ends does not"
-)
-
-
-@pytest.mark.parametrize(
-    "shell",
-    [pytest.param(shell, marks=() if shell.blocking else IMPORTS) for shell in SHELLS],
-    ids=lambda shell: shell.name,
-)
+@on_every_shell
 @pytest.mark.parametrize("items", [STREAM, SOURCE], ids=["stream", "source"])
 @pytest.mark.parametrize(
     ("then", "status"),

@@ -116,11 +116,10 @@ CASES: list[tuple[str, bytes, int, Any]] = [
       for rest in (b"x\r\n", b"1\r\nab\r\n", b"0x3\r\nabc\r\n", b"3_0\r\n",
                    b"0" * 21 + b"1\r\na\r\n", b"-1\r\n")],
     ("F41 trailers", CHUNKED + CHUNK + b"0\r\nX: y\r\n\r\n", 1, Reconnect(None)),
-    # Not final, against section 2.4: broken framing in a body is like a cut (reading 3).
     ("F41 huge trailers", CHUNKED + CHUNK + b"0\r\nX: " + b"y" * 20_000, 1,
-     Reconnect(ProtocolError)),
+     Final(ProtocolError)),
     ("F41 extensions", CHUNKED + CHUNK + b"9;%b\r\n" % (b"x" * 20_000) + A, 1,
-     Reconnect(ProtocolError)),
+     Final(ProtocolError)),
     ("F45 event too large", CHUNKED + CHUNK + b"fffffff\r\ndata: " + b"x" * (LIMIT + 1), 1,
      Final(EventTooLarge)),
     ("F45 many lines", CHUNKED + CHUNK + b"fffffff\r\n" + b"data\n" * 40_000, 1,

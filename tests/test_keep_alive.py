@@ -116,7 +116,7 @@ def test_one_connection(answer: list[bytes], shell: Shell) -> None:
     [
         [HEAD + b"Connection: close\r\nContent-Length: 18\r\n\r\n", A, B],
         [b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", A, B],
-        [*LENGTH, b"more"],
+        [*LENGTH[:-1], LENGTH[-1] + b"more"],
     ],
     ids=["Connection: close", "HTTP/1.0", "bytes behind the end"],
 )

@@ -401,10 +401,27 @@ def test_request_in_a_tunnel() -> None:
     assert straight.data_to_send() == connection.data_to_send(Proxy.parse("user:pass@p:1"))
 
 
-def test_credentials_for_a_proxy_are_not_a_header() -> None:
-    """In a tunnel the origin would get them."""
-    with pytest.raises(ValueError, match="proxy-authorization is not the caller's to set"):
-        Request("https://h", headers={"Proxy-Authorization": "Basic x"})
+@pytest.mark.parametrize(
+    ("url", "proxy", "expected"),
+    [
+        ("http://h", None, [b"own"]),
+        ("http://h", "p:1", [b"own"]),
+        ("http://h", "user:pass@p:1", [BASIC]),
+        ("https://h", None, [b"own"]),
+        ("https://h", "p:1", []),
+        ("https://h", "user:pass@p:1", []),
+    ],
+)
+def test_credentials_in_a_header(url: str, proxy: str | None, expected: list[bytes]) -> None:
+    """The caller's own go where the proxy's would, and not through a tunnel to the origin."""
+    request = Request(url, headers={"Proxy-Authorization": "own"})
+
+    sent = Connection[Any](request).data_to_send(Proxy.parse(proxy) if proxy else None)
+
+    name = b"proxy-authorization: "
+    assert expected == [
+        line.removeprefix(name) for line in sent.split(b"\r\n") if line.startswith(name)
+    ]
 
 
 # Tunnels

@@ -13,6 +13,7 @@ from sse_core._redirect import MAX_REDIRECTS, Redirects
 SECRETS = {
     "Authorization": "s",
     "Cookie": "s",
+    "Proxy-Authorization": "s",
     "X-Api-Key": "s",
     "X-Trace": "s",
     "User-Agent": "agent",

@@ -292,9 +292,6 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "no stream": lambda: chat_request(model="m", messages=[], api_key=SECRET, stream=False),
     "Request and headers": lambda: sse_core.stream(Request("http://h"), headers={"a": SECRET}),
     "broken last event ID": lambda: sse_core.sync.stream("http://h", last_event_id=f"{SECRET}\n"),
-    "password for a proxy in a header": lambda: Request(
-        "http://h", headers={"Proxy-Authorization": SECRET}
-    ),
     "no timeout": lambda: sse_openai.stream_chat(
         model="m", messages=[], api_key=SECRET, timeout=-1
     ),
