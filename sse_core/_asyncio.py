@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, cast
 
 import anyio.abc
 import anyio.lowlevel
 from anyio.abc import SocketAttribute
 
-__all__ = ["AsyncioStream", "adopt"]
+__all__ = ["AsyncioStream", "Expired", "adopt"]
 
 READ_SIZE = 64 * 1024
 
@@ -39,8 +40,16 @@ async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
     return adopted
 
 
+class Expired(Exception):
+    """The deadline of an ``AsyncioStream`` has passed. No OSError: that TLS would swallow."""
+
+
 class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
-    """The bytes of one connection; what anyio's ``SocketStream`` is, with fewer system calls."""
+    """The bytes of one connection; what anyio's ``SocketStream`` is, with fewer system calls.
+
+    ``deadline``, on the event loop's clock, is until when ``receive`` may wait. Its timer
+    is not made anew for each read: it looks when it fires whether it has to wait longer.
+    """
 
     _transport: asyncio.Transport
 
@@ -54,6 +63,8 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._full = False
+        self.deadline = inf
+        self._timer: asyncio.TimerHandle | None = None
 
     # What the event loop calls.
 
@@ -79,6 +90,8 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._failure = exc
+        if self._timer is not None:
+            self._timer.cancel()
         _wake(self._reader)
         _wake(self._writer)
 
@@ -105,7 +118,10 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
             if self._paused:
                 self._paused = False
                 self._transport.resume_reading()
-            self._reader = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._reader = loop.create_future()
+            if self.deadline != inf and (self._timer is None or self._timer.when() > self.deadline):
+                self._set_timer(loop)
             try:
                 await self._reader
             finally:
@@ -119,6 +135,20 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         if self._failure is not None:
             raise anyio.BrokenResourceError from self._failure
         raise anyio.EndOfStream
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self.deadline, self._look_at_the_clock, loop)
+
+    def _look_at_the_clock(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._reader is None or self._reader.done() or self.deadline == inf:
+            return  # the next read sets the timer
+        if self.deadline > loop.time():
+            self._set_timer(loop)
+        else:
+            self._reader.set_exception(Expired())
 
     async def send(self, item: bytes) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()

@@ -31,6 +31,7 @@ from ._connector import (
     Connector,
     close_at_once,
     limited,
+    receive_within,
     transport_error,
     transport_errors,
 )
@@ -40,7 +41,7 @@ from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._place import Place, caller, warn_unclosed
 from ._proxy import Proxy
-from ._timers import Timers
+from ._timers import NO_LIMIT, Limit, Timers
 
 __all__ = ["Client", "EventStream", "stream"]
 
@@ -247,26 +248,30 @@ class EventStream(Generic[Item]):
         start = anyio.current_time()
         received = dispatched = False
         try:
-            with limited(self._timers.reading(start)):
-                items = await self._receive()
-                received = True
-                dispatched = any(not isinstance(item, Comment) for item in items)
-                return items
+            items = await self._receive(self._timers.reading(start))
+            received = True
+            dispatched = any(not isinstance(item, Comment) for item in items)
+            return items
         finally:
             self._timers.waited(
                 anyio.current_time() - start, received=received, dispatched=dispatched
             )
 
-    async def _receive(self) -> list[Item]:
+    async def _receive(self, limit: Limit = NO_LIMIT) -> list[Item]:
         data = b""
         if not self._connection.failed:
             assert self._transport is not None
             try:
-                data = await self._transport.receive(READ_SIZE)
+                if limit is NO_LIMIT:
+                    data = await self._transport.receive(READ_SIZE)
+                else:
+                    data = await receive_within(self._transport, READ_SIZE, limit)
             except anyio.EndOfStream:
                 pass
             except anyio.ClosedResourceError:
                 return []  # by aclose() in another task, which has ended the iteration
+            except TransportError:
+                raise
             except SOCKET_ERRORS as exc:
                 raise transport_error("reading the response", exc) from exc
         return self._connection.receive_data(data)

@@ -14,7 +14,7 @@ import anyio.abc
 from anyio.abc import SocketAttribute
 from anyio.streams.tls import TLSStream
 
-from ._asyncio import AsyncioStream, adopt
+from ._asyncio import AsyncioStream, Expired, adopt
 from ._errors import TLSError, TransportError
 from ._http import URL
 from ._pool import Pool, is_readable
@@ -141,6 +141,21 @@ def close_at_once(transport: anyio.abc.ByteStream) -> None:
             raw.close()
     finally:
         closing.close()
+
+
+async def receive_within(transport: anyio.abc.ByteStream, max_bytes: int, limit: Limit) -> bytes:
+    """Return what ``transport`` receives next, at the latest when ``limit`` ends."""
+    innermost = getattr(transport, "transport_stream", transport)
+    if not isinstance(innermost, AsyncioStream):
+        with limited(limit):
+            return await transport.receive(max_bytes)
+    innermost.deadline = limit.deadline  # which costs less than a scope for each read
+    try:
+        return await transport.receive(max_bytes)
+    except Expired:
+        raise limit.expired() from None
+    finally:
+        innermost.deadline = inf
 
 
 @contextmanager

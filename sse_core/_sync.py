@@ -203,7 +203,7 @@ class EventStream(Generic[Item]):
 
     def _drain(self, seconds: float) -> None:
         end = self._connection.received + DRAIN_SIZE
-        limit = Limit(time.monotonic() + seconds, TimeoutException, "")
+        limit = Limit(time.monotonic() + seconds, TimeoutException, "end", seconds)
         # What goes wrong here is of no interest: it leaves the connection unfit for reuse.
         with suppress(SSEError):
             while (

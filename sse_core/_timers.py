@@ -6,7 +6,6 @@ forward, and says afterwards for how long it waited for the body and what came.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 
 from ._errors import (
@@ -23,13 +22,18 @@ from ._http import Timeout
 __all__ = ["NO_LIMIT", "Limit", "Timers"]
 
 
-@dataclass(frozen=True, slots=True)
 class Limit:
     """A point in time, and what to raise when it has come."""
 
-    deadline: float
-    exception: type[TimeoutException]
-    message: str
+    __slots__ = ("_awaited", "_seconds", "deadline", "exception")
+
+    def __init__(
+        self, deadline: float, exception: type[TimeoutException], awaited: str, seconds: float
+    ) -> None:
+        self.deadline = deadline
+        self.exception = exception
+        self._awaited = awaited
+        self._seconds = seconds
 
     def left(self, now: float) -> float | None:
         """Return the seconds that are left, None for no limit.
@@ -44,10 +48,10 @@ class Limit:
         return self.deadline - now
 
     def expired(self) -> TimeoutException:
-        return self.exception(self.message)
+        return self.exception(f"no {self._awaited} within {self._seconds} seconds")
 
 
-NO_LIMIT = Limit(inf, TimeoutException, "")
+NO_LIMIT = Limit(inf, TimeoutException, "end", inf)
 
 
 class Timers:
@@ -82,18 +86,17 @@ class Timers:
 
     def reading(self, now: float) -> Limit:
         timeout = self._timeout
-        return self._first(
-            _limit(now, timeout.idle, ReadTimeout, "byte", self._silent),
-            _limit(now, timeout.event, EventTimeout, "event", self._eventless),
-        )
+        idle = _limit(now, timeout.idle, ReadTimeout, "byte", self._silent)
+        event = _limit(now, timeout.event, EventTimeout, "event", self._eventless)
+        return self._first(idle if idle.deadline <= event.deadline else event)
 
     def waited(self, seconds: float, *, received: bool, dispatched: bool) -> None:
         """Note a wait for the body: how long, and whether bytes came, and an event."""
         self._silent = 0.0 if received else self._silent + seconds
         self._eventless = 0.0 if dispatched else self._eventless + seconds
 
-    def _first(self, *limits: Limit) -> Limit:
-        return min(*limits, self._total, key=lambda limit: limit.deadline)
+    def _first(self, limit: Limit) -> Limit:
+        return limit if limit.deadline <= self._total.deadline else self._total
 
 
 def _limit(
@@ -105,4 +108,4 @@ def _limit(
 ) -> Limit:
     if seconds is None:
         return NO_LIMIT
-    return Limit(now + seconds - waited, exception, f"no {awaited} within {seconds} seconds")
+    return Limit(now + seconds - waited, exception, awaited, seconds)

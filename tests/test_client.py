@@ -419,7 +419,7 @@ def test_no_limits(seconds: float | None, shell: Shell) -> None:
 
 def test_timeout_of_the_system() -> None:
     """ETIMEDOUT, a TimeoutError in Python, is a failed read and not our limit."""
-    limit = Limit(math.inf, ReadTimeout, "m")
+    limit = Limit(math.inf, ReadTimeout, "byte", 1)
 
     with pytest.raises(TransportError) as caught, transport_errors("reading", limit):
         raise OSError(errno.ETIMEDOUT, "Connection timed out")

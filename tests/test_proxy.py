@@ -686,7 +686,7 @@ class DrippingSocket(socket.socket):
 def test_proxy_that_answers_byte_by_byte() -> None:
     """No byte begins the time for connecting anew."""
     answer = b"HTTP/1.1 200 OK\r\n\r\n"
-    limit = Limit(time.monotonic() + WAIT, ConnectTimeout, "")
+    limit = Limit(time.monotonic() + WAIT, ConnectTimeout, "connection", WAIT)
     with DrippingSocket(answer) as transport:
         _open_tunnel(transport, Tunnel(Proxy.parse("p"), URL.parse("https://h")), limit)
 
