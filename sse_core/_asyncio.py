@@ -55,6 +55,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
 
     def __init__(self) -> None:
         self._data = b""
+        self._taken = 0  # of it; it is cut once, as uvloop reads 256 KiB at a time
         self._eof = False
         self._paused = False
         self._lost = False
@@ -75,7 +76,8 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
             transport.max_size = READ_SIZE
 
     def data_received(self, data: bytes) -> None:
-        self._data += data
+        self._data = self._data[self._taken :] + data if self._data else data
+        self._taken = 0
         if self._reader is None:
             self._transport.pause_reading()
             self._paused = True
@@ -126,10 +128,12 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
                 await self._reader
             finally:
                 self._reader = None
-        data = self._data
-        if data:
-            self._data = data[max_bytes:]
-            return data[:max_bytes]
+        if self._data:
+            data = self._data[self._taken : self._taken + max_bytes]
+            self._taken += len(data)
+            if self._taken == len(self._data):
+                self._data, self._taken = b"", 0
+            return data
         if self._closed:
             raise anyio.ClosedResourceError
         if self._failure is not None:

@@ -34,7 +34,7 @@ def skim(data: bytes, start: int) -> tuple[bytes, int]:
             break
         pieces.append(data[begin:end])
         start = end + 2
-    return b"".join(pieces), start
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), start
 
 
 def chunk_length(data: bytes, start: int) -> int:

@@ -135,7 +135,10 @@ class EventStream(Generic[Item]):
     async def __anext__(self) -> Item:
         items = self._items
         if not items:
-            items.extend(await self.next_items())
+            found = await self.next_items()
+            if len(found) == 1:
+                return found[0]
+            items.extend(found)
         if not len(items) % TURN:  # the others' turn, also in a burst
             await anyio.lowlevel.checkpoint()
             if not items:
@@ -153,7 +156,7 @@ class EventStream(Generic[Item]):
             raise RuntimeError("another task is waiting for the next event of this stream")
         self._receiving = True
         try:
-            items = self.read_items()
+            items = self.read_items() if self._items else []
             while not items:
                 if self._failure is not None:
                     raise self._failure
@@ -161,6 +164,8 @@ class EventStream(Generic[Item]):
                     raise StopAsyncIteration
                 if self._connection.ended:
                     await self.aclose()
+                elif self._timers.off:
+                    items = await self._receive()
                 else:
                     items = await self._receive_in_time()
             return items
@@ -243,8 +248,6 @@ class EventStream(Generic[Item]):
             warn_unclosed(self, self._opened_at)
 
     async def _receive_in_time(self) -> list[Item]:
-        if self._timers.off:
-            return await self._receive()
         start = anyio.current_time()
         received = dispatched = False
         try:

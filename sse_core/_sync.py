@@ -114,7 +114,10 @@ class EventStream(Generic[Item]):
     def __next__(self) -> Item:
         items = self._items
         if not items:
-            items.extend(self.next_items())
+            found = self.next_items()
+            if len(found) == 1:
+                return found[0]
+            items.extend(found)
         return items.popleft()
 
     def next_items(self) -> list[Item]:
@@ -127,12 +130,14 @@ class EventStream(Generic[Item]):
         if self._receiving:
             raise RuntimeError("another thread is waiting for the next event of this stream")
         try:
-            items = self.read_items()
+            items = self.read_items() if self._items else []
             while not items:
                 if (transport := self._transport) is None:
                     raise StopIteration
                 if self._connection.ended:
                     self.close()
+                elif self._timers.off:
+                    items = self._receive(transport, NO_LIMIT)
                 else:
                     items = self._receive_in_time(transport)
             return items
@@ -220,8 +225,6 @@ class EventStream(Generic[Item]):
             warn_unclosed(self, self._opened_at)
 
     def _receive_in_time(self, transport: socket.socket) -> list[Item]:
-        if self._timers.off:
-            return self._receive(transport, NO_LIMIT)
         start = time.monotonic()
         received = dispatched = False
         try:
