@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -171,7 +172,7 @@ class Client:
         timeout: of each request that is given none: a ``sse_core.Timeout``, or seconds for
             connect, write, head and idle, or None.
         ssl_context: in place of one with the system's trust store.
-        proxy: as for ``sse_core.stream``; without it, the environment decides.
+        proxy, trust_env, uds: how to connect, as for ``sse_core.stream``.
         max_idle: connections kept.
         max_idle_time: seconds for which one is kept.
         loads: decodes JSON text, as in ``ChatStream``.
@@ -193,6 +194,8 @@ class Client:
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         max_idle: int = 8,
         max_idle_time: float = 60.0,
         loads: Callable[[str], Any] = json.loads,
@@ -209,7 +212,12 @@ class Client:
         self._timeout = Timeout.of(timeout)
         self._loads = loads
         self._client = HTTPClient(
-            ssl_context=ssl_context, proxy=proxy, max_idle=max_idle, max_idle_time=max_idle_time
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            uds=uds,
+            max_idle=max_idle,
+            max_idle_time=max_idle_time,
         )
 
     async def __aenter__(self) -> Self:
@@ -265,6 +273,8 @@ def stream_chat(
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
+    trust_env: bool = True,
+    uds: str | os.PathLike[str] | None = None,
     loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
@@ -281,7 +291,7 @@ def stream_chat(
         timeout: a ``sse_core.Timeout``, or seconds for connect, write, head and idle, or
             None. By default 10 s to connect, 600 s for the head and for each silence.
         ssl_context: in place of one with the system's trust store.
-        proxy: as for ``sse_core.stream``; without it, the environment decides.
+        proxy, trust_env, uds: how to connect, as for ``sse_core.stream``.
         loads: decodes JSON text, as in ``ChatStream``.
         request_fields: ``organization``, ``project``, ``headers``, ``stream_options``
             and any field of the request's JSON body, as in ``chat_request``.
@@ -298,7 +308,9 @@ def stream_chat(
     )
     return ChatEventStream(
         request,
-        client=HTTPClient(ssl_context=ssl_context, proxy=proxy, max_idle=0),
+        client=HTTPClient(
+            ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds, max_idle=0
+        ),
         max_retries=max_retries,
         timeout=timeout,
         loads=loads,

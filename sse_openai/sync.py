@@ -10,6 +10,7 @@ with stream_chat(model="gpt-5-mini", messages=[…]) as chat:
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -171,6 +172,8 @@ class Client:
         timeout: Timeout | float | None = DEFAULT_TIMEOUT,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
         max_idle: int = 8,
         max_idle_time: float = 60.0,
         loads: Callable[[str], Any] = json.loads,
@@ -187,7 +190,12 @@ class Client:
         self._timeout = Timeout.of(timeout)
         self._loads = loads
         self._client = HTTPClient(
-            ssl_context=ssl_context, proxy=proxy, max_idle=max_idle, max_idle_time=max_idle_time
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            uds=uds,
+            max_idle=max_idle,
+            max_idle_time=max_idle_time,
         )
 
     def __enter__(self) -> Self:
@@ -236,6 +244,8 @@ def stream_chat(
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
+    trust_env: bool = True,
+    uds: str | os.PathLike[str] | None = None,
     loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
@@ -248,7 +258,9 @@ def stream_chat(
     )
     return ChatEventStream(
         request,
-        client=HTTPClient(ssl_context=ssl_context, proxy=proxy, max_idle=0),
+        client=HTTPClient(
+            ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds, max_idle=0
+        ),
         max_retries=max_retries,
         timeout=timeout,
         loads=loads,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from sse_openai import APIError, Endpoint, RateLimitError
 from .scripted_server import NEXT, WAIT, Script, ScriptedServer, chunks
 from .shells import Shell, on_every_shell
 from .test_chat_client import CHUNKED, DONE, SHORT, STOP, A, answered
+from .test_uds import UnixServer
 
 END = b"0\r\n\r\n"
 WHOLE = [CHUNKED, *chunks([A, STOP, DONE]), END]
@@ -210,3 +212,19 @@ def test_request_of_an_endpoint() -> None:
     assert ("GET", "/v1/responses/r?a=1&b=2") == (request.method, request.url.target)
     assert [b"2"] == [value for name, value in request.headers if name == b"x"]
     assert (b"y", b"1") in request.headers
+
+
+@on_every_shell
+def test_unix_socket(shell: Shell, tmp_path: Path) -> None:
+    """How to connect is for the transport, and no field of the body."""
+    script = Script(WHOLE, "hold")
+    path = tmp_path / "socket"
+
+    async def scenario(read: Any) -> None:
+        assert "a" == await read()
+
+    with UnixServer(path, script):
+        with_client(shell, scenario, base_url="http://h/v1", uds=path, trust_env=False)
+
+    assert b"\r\nhost: h\r\n" in script.request
+    assert b"uds" not in script.request
