@@ -9,8 +9,10 @@ for, so that no more than one read is ever ahead of the caller.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import inf
 from typing import Any, cast
 
@@ -72,6 +74,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(0)
+        self._socket = transport.get_extra_info("socket")
         if hasattr(transport, "max_size"):  # asyncio's own reads up to 256 KiB at a time
             transport.max_size = READ_SIZE
 
@@ -158,6 +161,11 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         await anyio.lowlevel.checkpoint_if_cancelled()
         self._check()
         self._transport.write(item)
+        if self._transport.is_closing():
+            # The event loop is about to close the socket, with an early answer perhaps.
+            with suppress(OSError):
+                self._data += os.read(self._socket.fileno(), READ_SIZE)
+            await asyncio.sleep(0)
         while self._full and not self._lost:
             self._writer = asyncio.get_running_loop().create_future()
             try:
@@ -182,7 +190,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket")}
+        return {SocketAttribute.raw_socket: lambda: self._socket}
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -35,7 +35,7 @@ from ._connector import (
     transport_error,
     transport_errors,
 )
-from ._errors import ResponseError, SSEError, TransportError
+from ._errors import ReadTimeout, ResponseError, SSEError, TransportError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
@@ -50,6 +50,9 @@ __all__ = ["Client", "EventStream", "stream"]
 READ_SIZE = 64 * 1024
 
 DRAIN_SIZE = 64 * 1024
+
+# Seconds, for the answer to a request that could not be sent to its end: it is there, or not.
+EARLY_ANSWER_TIME = 0.1
 
 # Events after which other tasks have their turn, where they come faster than they are asked for.
 TURN = 256
@@ -191,10 +194,10 @@ class EventStream(Generic[Item]):
             self._proxy = self._connector.proxy_for(url)
             with limited(self._timers.connecting(anyio.current_time())):
                 self._transport, self._reused = await self._connector.acquire(url, self._proxy)
-            for piece in pieces(self._connection.data_to_send(self._proxy)):
-                with limited(self._timers.sending(anyio.current_time())):
-                    with transport_errors("sending the request"):
-                        await self._transport.send(piece)
+            try:
+                await self._send(self._transport)
+            except TransportError as exc:
+                await self._receive_early_answer(exc)
             with limited(self._timers.awaiting_head(anyio.current_time())):
                 while not self._connection.answered:
                     self._items.extend(await self._receive())
@@ -206,6 +209,25 @@ class EventStream(Generic[Item]):
         except BaseException:
             await self.aclose()
             raise
+
+    async def _send(self, transport: anyio.abc.ByteStream) -> None:
+        for piece in pieces(self._connection.data_to_send(self._proxy)):
+            with limited(self._timers.sending(anyio.current_time())):
+                with transport_errors("sending the request"):
+                    await transport.send(piece)
+
+    async def _receive_early_answer(self, failure: TransportError) -> None:
+        """Read the answer of a peer that did not want all of the request, or raise ``failure``."""
+        self._connection.unsent = True
+        now = anyio.current_time()
+        try:
+            with limited(Limit(now + EARLY_ANSWER_TIME, ReadTimeout, "answer", EARLY_ANSWER_TIME)):
+                while not self._connection.answered:
+                    self._items.extend(await self._receive())
+        except ResponseError:
+            raise
+        except SSEError:
+            raise failure from None
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Close the connection, or hand it back to its ``Client``, and end the iteration.

@@ -132,6 +132,8 @@ class Connection(Generic[Item]):
         """Whether the exchange is over: no more bytes are wanted."""
         self.end: Literal["complete", "closed"] | None = None
         """How a stream ended: by its framing, or by the peer's close where that is legal."""
+        self.unsent = False
+        """Set where the request could not be sent to its end."""
         self.reusable = False
         """Whether the socket could serve another request: the body ended by its framing, nothing
         came behind it, and both sides keep the connection alive."""
@@ -397,7 +399,8 @@ class Connection(Generic[Item]):
         if not closed:
             self._check_overhead(end)
             # h11 says DONE where neither side's head rules out another request.
-            self.reusable = end == self.received and self._h11.our_state is h11.DONE
+            whole = end == self.received and not self.unsent
+            self.reusable = whole and self._h11.our_state is h11.DONE
         if self._error_body is not None:
             self._raise_response_error()
         self.ended = True

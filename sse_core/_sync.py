@@ -19,7 +19,7 @@ from ._connection import (
     open_connection,
     pieces,
 )
-from ._errors import ResponseError, SSEError, TimeoutException, TransportError
+from ._errors import ReadTimeout, ResponseError, SSEError, TimeoutException, TransportError
 from ._events import Comment, ServerSentEvent
 from ._http import DEFAULT_TIMEOUT, HeadersInput, Request, Response, Timeout
 from ._parser import DEFAULT_MAX_EVENT_SIZE
@@ -33,6 +33,9 @@ __all__ = ["Client", "EventStream", "stream"]
 READ_SIZE = 64 * 1024
 
 DRAIN_SIZE = 64 * 1024
+
+# Seconds, for the answer to a request that could not be sent to its end: it is there, or not.
+EARLY_ANSWER_TIME = 0.1
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
@@ -160,11 +163,10 @@ class EventStream(Generic[Item]):
             limit = self._timers.connecting(time.monotonic())
             transport, self._reused = self._connector.acquire(url, self._proxy, limit)
             self._transport = transport
-            for piece in pieces(self._connection.data_to_send(self._proxy)):
-                limit = self._timers.sending(time.monotonic())
-                with transport_errors("sending the request", limit):
-                    transport.settimeout(seconds_left(limit))
-                    transport.sendall(piece)
+            try:
+                self._send(transport)
+            except TransportError as exc:
+                self._receive_early_answer(transport, exc)
             limit = self._timers.awaiting_head(time.monotonic())
             while not self._connection.answered:
                 self._items.extend(self._receive(transport, limit))
@@ -176,6 +178,26 @@ class EventStream(Generic[Item]):
         except BaseException:
             self.close()
             raise
+
+    def _send(self, transport: socket.socket) -> None:
+        for piece in pieces(self._connection.data_to_send(self._proxy)):
+            limit = self._timers.sending(time.monotonic())
+            with transport_errors("sending the request", limit):
+                transport.settimeout(seconds_left(limit))
+                transport.sendall(piece)
+
+    def _receive_early_answer(self, transport: socket.socket, failure: TransportError) -> None:
+        """Read the answer of a peer that did not want all of the request, or raise ``failure``."""
+        self._connection.unsent = True
+        now = time.monotonic()
+        limit = Limit(now + EARLY_ANSWER_TIME, ReadTimeout, "answer", EARLY_ANSWER_TIME)
+        try:
+            while not self._connection.answered:
+                self._items.extend(self._receive(transport, limit))
+        except ResponseError:
+            raise
+        except SSEError:
+            raise failure from None
 
     def close(self, *, drain: float = 0.0) -> None:
         """Close the connection, or hand it back to its ``Client``, and end the iteration.

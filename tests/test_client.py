@@ -315,6 +315,48 @@ def test_write_timeout(shell: Shell) -> None:
     assert "no progress in sending the request within 0.05 seconds" == str(error)
 
 
+TOO_LARGE = b"HTTP/1.1 413 No\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nlimit"
+
+
+@on_every_shell
+@pytest.mark.parametrize("end", ["reset", "close", "hold"])
+def test_early_answer(end: Any, shell: Shell) -> None:
+    """A peer that answers without reading all of a large body: its answer is the news."""
+    script = Script([TOO_LARGE], end, reads="head")
+
+    with ScriptedServer(script) as server:
+        timeout = Timeout(write=SHORT if end == "hold" else WAIT)
+        _, _, error = shell.collect(shell.stream(server.url, content=bytes(2**24), timeout=timeout))
+
+    assert isinstance(error, ResponseError)
+    assert (413, b"limit") == (error.response.status, error.body)
+
+
+@on_every_shell
+def test_early_answer_that_is_a_stream(shell: Shell) -> None:
+    """So it is where the answer is an event stream; its connection does not serve again."""
+    answer = b"".join([CHUNKED, *chunks([A, B]), b"0\r\n\r\n"])
+    script = Script([answer], "reset", reads="head")
+
+    with ScriptedServer(script) as server:
+        stream, events, error = shell.collect(
+            shell.stream(server.url, content=bytes(2**24), timeout=WAIT)
+        )
+
+    assert (EVENTS, None) == (events, error)
+    assert not stream._connection.reusable
+
+
+@on_every_shell
+def test_reset_while_sending(shell: Shell) -> None:
+    """Without an answer, what went wrong with the request is the news."""
+    with ScriptedServer(Script([], "reset", reads="head")) as server:
+        _, _, error = shell.collect(shell.stream(server.url, content=bytes(2**24), timeout=WAIT))
+
+    assert type(error) is TransportError
+    assert str(error).startswith("sending the request failed")
+
+
 @on_every_shell
 def test_read_timeout(shell: Shell) -> None:
     """No byte of the body within the limit: events before it have come."""
