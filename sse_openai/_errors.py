@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from sse_core import ResponseError, SSEError, iter_events
 
-if TYPE_CHECKING:
-    from sse_core import Response, ServerSentEvent
+from ._completion import ChatCompletion
 
-    from ._completion import ChatCompletion
+if TYPE_CHECKING:
+    import sse_core
+    from sse_core import ServerSentEvent
+
+    from ._response import Response
 
 __all__ = [
     "APIError",
@@ -43,6 +46,9 @@ __all__ = [
 
 class ChatError(SSEError):
     """The base of what can go wrong with an OpenAI stream above HTTP."""
+
+    response: Response | None = None
+    """What had arrived of a response, where a ``ResponseStream`` raised the error."""
 
 
 class APIError(ChatError):
@@ -77,7 +83,7 @@ class APIError(ChatError):
         self.body = b""
         """The response's body where its status was the error, at most 64 KiB."""
 
-    def of(self, response: Response) -> APIError:
+    def of(self, response: sse_core.Response) -> APIError:
         """Note which response brought the error; return the error."""
         self.status = response.status
         self.request_id = response.headers.get("x-request-id")
@@ -131,28 +137,38 @@ _BY_STATUS: dict[int, type[APIError]] = {
 class MalformedChunk(ChatError):
     """Data that is not JSON, or is JSON but no object."""
 
-    def __init__(self, event: ServerSentEvent, completion: ChatCompletion, reason: str) -> None:
+    def __init__(
+        self, event: ServerSentEvent, completion: ChatCompletion | None, reason: str
+    ) -> None:
         super().__init__(f"data that is not a chunk: {reason}")
         self.event = event
         """The event as it came."""
-        self.completion = completion
-        """What had arrived before it."""
+        self.completion = completion or ChatCompletion()
+        """What had arrived of a chat completion before it; nothing where the stream was none."""
         self._reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.event, self.completion, self._reason)
+        return type(self), (self.event, self.completion, self._reason), vars(self)
 
 
 class StreamTruncated(ChatError):
-    """The stream ended in good order for HTTP, but neither ``[DONE]`` nor every finish came."""
+    """The stream ended in good order for HTTP, but not by its own rules.
 
-    def __init__(self, completion: ChatCompletion) -> None:
-        super().__init__("the stream ended before [DONE] and before every choice had finished")
-        self.completion = completion
-        """What had arrived."""
+    A chat ends with ``[DONE]`` or when every choice has finished, a response and other typed
+    streams with their final event.
+    """
+
+    def __init__(
+        self,
+        completion: ChatCompletion | None = None,
+        message: str = "the stream ended before [DONE] and before every choice had finished",
+    ) -> None:
+        super().__init__(message)
+        self.completion = completion or ChatCompletion()
+        """What had arrived of a chat completion; nothing where the stream was none."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.completion,)
+        return type(self), (self.completion, str(self)), vars(self)
 
 
 def error_in(
@@ -209,7 +225,7 @@ def api_error(error: ResponseError) -> APIError | ResponseError:
     return api_error.of(response)
 
 
-def retry_after(response: Response) -> float | None:
+def retry_after(response: sse_core.Response) -> float | None:
     """Return the seconds that ``retry-after-ms`` or ``retry-after`` ask for, or None.
 
     A date in the past is zero; what is neither a number nor a date is ignored.
