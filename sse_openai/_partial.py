@@ -122,16 +122,14 @@ class PartialList:
     def _known(self, type: str | None, index: int | None, id: str | None) -> PartialObject | None:
         if index is not None and index in self._by_index:
             return self._by_index[index]
-        if id is not None:
-            item = self._by_id.get(id)
-        else:
-            item = None if type is None else self._latest.get(type)
-        if index is None or item is None:
-            return item
-        if item.index is not None:
-            return None  # equal ids at two indexes are two objects: the index decides
-        item.index = index
-        self._by_index[index] = item
+        if id is None:
+            return self._latest.get(type) if index is None and type is not None else None
+        item = self._by_id.get(id)
+        if item is not None and index is not None:
+            if item.index is not None:
+                return None  # equal ids at two indexes are two objects: the index decides
+            item.index = index
+            self._by_index[index] = item
         return item
 
     def _add(self, value: dict[str, Any], index: int | None) -> PartialObject:

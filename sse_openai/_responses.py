@@ -207,9 +207,8 @@ class ResponseStream:
             target.add(place.key, text)
         else:  # O33: what a done event says replaces what the deltas made
             target.set(place.key, text)
-            name = event.get("name")
-            if isinstance(name, str) and not target.get("name"):
-                target.set("name", name)  # of a call whose beginning never came
+            if not place.list_key and isinstance(name := event.get("name"), str):
+                target.set("name", target.get("name") or name)  # where no added event had it
 
     def _fold_command(self, event: ResponseStreamEvent, verb: str) -> None:
         text = event.get("delta" if verb == "delta" else "command")

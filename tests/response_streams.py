@@ -1,0 +1,214 @@
+"""Well-formed streams of the Responses API, for the properties: as the reference has them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from sse_core import ServerSentEvent
+
+# As in the properties of the parser: SSE_SLOW=1 for fifty times as many examples.
+EFFORT = float(os.environ.get("SSE_EXAMPLES", 50 if os.environ.get("SSE_SLOW") else 1))
+
+JSON = dict[str, Any]
+
+
+def examples(number: int) -> settings:
+    return settings(
+        max_examples=max(1, round(number * EFFORT)),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+
+
+def event(value: Any, name: str = "message") -> ServerSentEvent:
+    """Return the event whose data is that text, or that value as JSON."""
+    return ServerSentEvent(value if isinstance(value, str) else json.dumps(value), name)
+
+
+@dataclass
+class WellFormed:
+    """The events of a stream, and the response that the last of them has."""
+
+    events: list[JSON]
+    response: JSON
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(
+            f"event: {value['type']}\ndata: {json.dumps(value)}\n\n".encode()
+            for value in self.events
+        )
+
+
+# No lone surrogates: a prefix of a text is then a prefix of its characters.
+PIECES = st.lists(st.text(max_size=6), max_size=5)
+NAMES = st.text(alphabet="abc_", min_size=1, max_size=8)
+
+
+@st.composite
+def text_parts(draw: st.DrawFn, index: int, at: JSON) -> tuple[JSON, list[JSON]]:
+    pieces = draw(PIECES)
+    text = "".join(pieces)
+    at = at | {"content_index": index}
+    if draw(st.booleans()):
+        part: JSON = {"type": "refusal", "refusal": text}
+        empty = {"type": "refusal", "refusal": ""}
+        events = [
+            *(at | {"type": "response.refusal.delta", "delta": piece} for piece in pieces),
+            at | {"type": "response.refusal.done", "refusal": text},
+        ]
+    else:
+        url = {"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1}
+        annotations = [url | {"url": str(number)} for number in range(draw(st.integers(0, 2)))]
+        part = {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
+        empty = part | {"text": "", "annotations": []}
+        delta = {"type": "response.output_text.delta", "logprobs": []}
+        annotation = {"type": "response.output_text.annotation.added"}
+        events = [
+            *(at | delta | {"delta": piece} for piece in pieces),
+            *(
+                at | annotation | {"annotation_index": number, "annotation": value}
+                for number, value in enumerate(annotations)
+            ),
+            at | {"type": "response.output_text.done", "text": text, "logprobs": []},
+        ]
+    return part, [
+        at | {"type": "response.content_part.added", "part": empty},
+        *events,
+        at | {"type": "response.content_part.done", "part": part},
+    ]
+
+
+@st.composite
+def messages(draw: st.DrawFn, index: int) -> tuple[JSON, list[JSON]]:
+    at = {"item_id": f"msg_{index}", "output_index": index}
+    drawn = [draw(text_parts(number, at)) for number in range(draw(st.integers(0, 3)))]
+    item = {"id": f"msg_{index}", "type": "message", "role": "assistant", "status": "completed"}
+    events = [event for _, events in drawn for event in events]
+    return item | {"content": [part for part, _ in drawn]}, events
+
+
+@st.composite
+def reasonings(draw: st.DrawFn, index: int) -> tuple[JSON, list[JSON]]:
+    at = {"item_id": f"rs_{index}", "output_index": index}
+    summary, content, events = [], [], []
+    for number in range(draw(st.integers(0, 2))):
+        here = at | {"summary_index": number}
+        pieces = draw(PIECES)
+        part = {"type": "summary_text", "text": "".join(pieces)}
+        kind = "response.reasoning_summary"
+        delta = {"type": f"{kind}_text.delta"}
+        events += [
+            here | {"type": f"{kind}_part.added", "part": part | {"text": ""}},
+            *(here | delta | {"delta": piece} for piece in pieces),
+            here | {"type": f"{kind}_text.done", "text": part["text"]},
+            here | {"type": f"{kind}_part.done", "part": part},
+        ]
+        summary.append(part)
+    for number in range(draw(st.integers(0, 2))):
+        here = at | {"content_index": number}
+        pieces = draw(PIECES)
+        kind = "response.reasoning_text"
+        events += [here | {"type": f"{kind}.delta", "delta": piece} for piece in ["", *pieces]]
+        events.append(here | {"type": f"{kind}.done", "text": "".join(pieces)})
+        content.append({"type": "reasoning_text", "text": "".join(pieces)})
+    item = {"id": f"rs_{index}", "type": "reasoning", "summary": summary, "content": content}
+    return item, events
+
+
+# type of the item, type of its events, key of the text, further keys
+CALLS: list[tuple[str, str, str, JSON]] = [
+    ("function_call", "function_call_arguments", "arguments", {"call_id": "c", "name": "f"}),
+    ("custom_tool_call", "custom_tool_call_input", "input", {"call_id": "c", "name": "f"}),
+    ("mcp_call", "mcp_call_arguments", "arguments", {"name": "f", "server_label": "s"}),
+    ("code_interpreter_call", "code_interpreter_call_code", "code", {"container_id": "x"}),
+]
+
+
+@st.composite
+def calls(draw: st.DrawFn, index: int) -> tuple[JSON, list[JSON]]:
+    type, kind, key, keys = draw(st.sampled_from(CALLS))
+    at = {"item_id": f"call_{index}", "output_index": index}
+    keys = {name: f"{value}{index}" for name, value in keys.items()}
+    pieces = draw(PIECES)
+    done = {"type": f"response.{kind}.done", key: "".join(pieces)}
+    if type == "function_call":
+        done["name"] = keys["name"]
+    events = [
+        *(at | {"type": f"response.{kind}.delta", "delta": piece} for piece in pieces),
+        at | done,
+    ]
+    item = {"id": f"call_{index}", "type": type, "status": "completed", **keys}
+    return item | {key: "".join(pieces)}, events
+
+
+@st.composite
+def searches(draw: st.DrawFn, index: int) -> tuple[JSON, list[JSON]]:
+    type = draw(st.sampled_from(["web_search_call", "file_search_call"]))
+    at = {"item_id": f"s_{index}", "output_index": index}
+    events = [
+        at | {"type": f"response.{type}.{status}"}
+        for status in ("in_progress", "searching", "completed")
+    ]
+    return {"id": f"s_{index}", "type": type, "status": "completed", "queries": []}, events
+
+
+EMPTY = ("content", "summary", "arguments", "input", "code")
+
+
+@st.composite
+def well_formed(draw: st.DrawFn) -> WellFormed:
+    """Draw a stream of up to four items, whose events are dealt into each other."""
+    items, hands = [], []
+    for index in range(draw(st.integers(0, 4))):
+        of_item = st.one_of(messages(index), reasonings(index), calls(index), searches(index))
+        item, events = draw(of_item)
+        empty = {key: type(item[key])() for key in EMPTY if key in item}
+        started = item | empty | ({"status": "in_progress"} if "status" in item else {})
+        added = {"type": "response.output_item.added", "output_index": index, "item": started}
+        done = {"type": "response.output_item.done", "output_index": index, "item": item}
+        items.append(item)
+        hands.append([added, *events, done])
+    dealt: list[JSON] = []
+    together = draw(st.booleans())
+    while hands:
+        hand = hands[draw(st.integers(0, len(hands) - 1)) if together else 0]
+        dealt.append(hand.pop(0))
+        hands = [hand for hand in hands if hand]
+    response: JSON = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1700000000,
+        "model": draw(NAMES),
+        "output": items,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "metadata": {"a": "b"},
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 1,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": draw(st.integers(0, 99)),
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 100,
+        },
+    }
+    begun = response | {"status": "in_progress", "output": [], "usage": None}
+    states = ["created", *(["queued"] if draw(st.booleans()) else []), "in_progress"]
+    values = [
+        *({"type": f"response.{state}", "response": begun} for state in states),
+        *dealt,
+        {"type": "response.completed", "response": response},
+    ]
+    first = draw(st.integers(0, 3))
+    numbered = [value | {"sequence_number": first + n} for n, value in enumerate(values)]
+    return WellFormed(numbered, response)
