@@ -490,7 +490,13 @@ def test_o33_output_is_trusted() -> None:
 
 def test_o33_output_as_sent() -> None:
     """Nothing is added where nothing came, and nothing taken away."""
-    for response in ({}, {"output": None}, {"output": []}, {"output": [{"x": 1}], "y": [2]}):
+    responses: list[dict[str, Any]] = [
+        {},
+        {"output": None},
+        {"output": []},
+        {"output": [{"x": 1}], "y": [2]},
+    ]
+    for response in responses:
         assert response == read(lifecycle("created", **response)).response
 
 
@@ -734,7 +740,7 @@ def test_errors_can_be_pickled(error: Callable[[], ChatError]) -> None:
 def test_o25_folding_is_linear(kind: str) -> None:
     """20,000 deltas, 4 MiB: none costs more than those before it."""
     piece = 210 * "x"
-    values = {
+    values: Callable[[int], dict[str, Any]] = {
         "text": lambda n: text(piece, output_index=0, content_index=0, item_id=f"i{n}"),
         "arguments": lambda n: arguments(piece, output_index=0, item_id="i"),
         "text without index": lambda n: text(piece) if n % 2 else arguments(piece),

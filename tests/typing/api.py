@@ -10,7 +10,25 @@ import sse_core.sync
 import sse_openai
 import sse_openai.sync
 from sse_core import Comment, EventStreamParser, ServerSentEvent, aiter_events, iter_events
-from sse_openai import ChatCompletion, ChatCompletionChunk, ChatStream
+from sse_openai import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatError,
+    ChatStream,
+    CompletionStream,
+    JSONObject,
+    Response,
+    ResponseFunctionToolCall,
+    ResponseLifecycleEvent,
+    ResponseOutputItemDoneEvent,
+    ResponseStream,
+    ResponseStreamEvent,
+    ResponseTextDeltaEvent,
+    StreamTruncated,
+    TypedEvent,
+    TypedEventStream,
+    UnknownEvent,
+)
 
 
 def parser() -> None:
@@ -77,3 +95,48 @@ async def chats(chat: ChatStream, event: ServerSentEvent) -> None:
         for chunk in blocking:
             assert_type(chunk.choices[0].delta.content, str | None)
         assert_type(blocking.completion.choices[0].message.content, str | None)
+
+
+def responses(stream: ResponseStream, event: ServerSentEvent) -> None:
+    """Fields have the types of the reference, in attributes and in patterns."""
+    assert_type(stream.receive_event(event), ResponseStreamEvent | None)
+    assert_type(stream.sequence_number, int | None)
+    match stream.receive_event(event):
+        case ResponseTextDeltaEvent(delta=text, content_index=index):
+            assert_type(text, str)
+            assert_type(index, int | None)
+        case ResponseOutputItemDoneEvent(item=item, output_index=place):
+            assert_type(item, JSONObject)
+            assert_type(place, int | None)
+        case ResponseLifecycleEvent() as lifecycle:
+            assert_type(lifecycle.response, Response)
+        case UnknownEvent(type, data):
+            assert_type(type, str)
+            assert_type(data, JSONObject)
+    response = stream.response
+    assert_type(response, Response)
+    assert_type(response.id, str | None)
+    assert_type(response.created_at, float | None)
+    assert_type(response.status, str | None)
+    assert_type(response.usage, JSONObject | None)
+    assert_type(response.output, list[JSONObject])
+    assert_type(response.output_text, str)
+    assert_type(response.refusal, str | None)
+    assert_type(response.function_calls, list[ResponseFunctionToolCall])
+    assert_type(response.function_calls[0].arguments, str)
+    try:
+        stream.receive_eof()
+    except StreamTruncated as exc:
+        assert_type(exc.response, Response | None)
+        assert_type(exc.completion, ChatCompletion)
+    except ChatError as exc:
+        assert_type(exc.response, Response | None)
+
+
+def typed_events(stream: TypedEventStream, event: ServerSentEvent) -> None:
+    """Types and objects; the older completions are chats."""
+    assert_type(stream.receive_event(event), TypedEvent | None)
+    assert_type(stream.complete, bool)
+    older = CompletionStream()
+    assert_type(older.receive_event(event), ChatCompletionChunk | None)
+    assert_type(older.completion, ChatCompletion)

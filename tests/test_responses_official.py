@@ -1,0 +1,256 @@
+"""ResponseStream next to the official client's accumulator, over well-formed streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.responses import ResponseStreamEvent as OfficialEvent
+
+from sse_core import EventStreamParser
+from sse_openai import APIError, ResponseItemStatusEvent, ResponseStream, StreamTruncated
+from sse_openai._response_events import EVENTS
+
+from .response_streams import JSON, WellFormed, event, examples, well_formed
+
+try:
+    import httpx2 as http
+except ImportError:  # openai 2
+    import httpx as http  # type: ignore[no-redef]
+
+
+class Endpoint:
+    """Answers every request of an official client with one body, without a socket."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        transport = http.MockTransport(self.answer)
+        self.client = openai.OpenAI(
+            api_key="k", base_url="http://x/v1", http_client=http.Client(transport=transport)
+        )
+
+    def answer(self, request: http.Request) -> http.Response:
+        headers = {"content-type": "text/event-stream"}
+        return http.Response(200, headers=headers, content=self.body)
+
+    def read(self, body: bytes) -> tuple[list[Any], JSON]:
+        """Return the client's events, and the response that it makes of them."""
+        self.body = body
+        with self.client.responses.stream(model="m", input="x") as stream:
+            events = list(stream)
+            return events, without_parsed(stream.get_final_response().to_dict())
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    opened = Endpoint()
+    with opened.client:
+        yield opened
+
+
+def without_parsed(value: Any) -> Any:
+    """Leave out what the client adds of its own: parsed texts and arguments."""
+    if isinstance(value, dict):
+        return {
+            key: without_parsed(item)
+            for key, item in value.items()
+            if key not in ("parsed", "parsed_arguments")
+        }
+    return [without_parsed(item) for item in value] if isinstance(value, list) else value
+
+
+def read(body: bytes) -> ResponseStream:
+    stream = ResponseStream()
+    for received in EventStreamParser().receive_data(body):
+        stream.receive_event(received)
+    stream.receive_eof()
+    return stream
+
+
+@given(well_formed(), st.booleans())
+@examples(60)
+def test_same_response(endpoint: Endpoint, stream: WellFormed, without_output: bool) -> None:
+    """Field by field, also where the last event has no output and the items stand in."""
+    if without_output:
+        stream.response["output"] = None
+
+    official, response = endpoint.read(stream.body)
+    ours = ResponseStream()
+    received = [ours.receive_event(event(value)) for value in stream.events]
+
+    # Where nothing came at all, null stays null here, and is a list there.
+    assert response == ours.response | {"output": ours.response.output}
+    for theirs, mine in zip(official, received, strict=True):
+        assert mine is not None
+        assert (theirs.type, theirs.sequence_number) == (mine.type, mine.sequence_number)
+
+
+@given(well_formed())
+@examples(60)
+def test_same_snapshots(endpoint: Endpoint, stream: WellFormed) -> None:
+    """After each delta of text or arguments, what has come of it so far."""
+    official, _ = endpoint.read(stream.body)
+    ours = ResponseStream()
+
+    for value, theirs in zip(stream.events, official, strict=True):
+        ours.receive_event(event(value))
+        if hasattr(theirs, "snapshot"):
+            item = next(item for item in ours.response.output if item.id == value["item_id"])
+            mine = item.arguments
+            if "content_index" in value:
+                mine = item.content[value["content_index"]].text
+            assert theirs.snapshot == mine
+
+
+def test_same_names() -> None:
+    """Each type has the class that the client gives it, but for those of status alone."""
+    names = {
+        get_args(variant.model_fields["type"].annotation)[0]: variant.__name__
+        for variant in get_args(get_args(OfficialEvent)[0])
+    }
+
+    both = names.keys() & EVENTS.keys()
+    assert len(both) > 45
+    for type in both:
+        if EVENTS[type] is not ResponseItemStatusEvent:
+            assert names[type] == EVENTS[type].__name__
+
+
+# The deliberate differences, as docs/design.md lists them.
+
+CREATED: JSON = {
+    "type": "response.created",
+    "sequence_number": 0,
+    "response": {"id": "r", "object": "response", "status": "in_progress", "output": []},
+}
+ITEM: JSON = {"id": "a", "type": "message", "role": "assistant", "content": []}
+ADDED: JSON = {
+    "type": "response.output_item.added",
+    "sequence_number": 1,
+    "output_index": 0,
+    "item": ITEM,
+}
+PART: JSON = {
+    "type": "response.content_part.added",
+    "sequence_number": 2,
+    "item_id": "a",
+    "output_index": 0,
+    "content_index": 0,
+    "part": {"type": "output_text", "text": "", "annotations": []},
+}
+DELTA: JSON = {
+    "type": "response.output_text.delta",
+    "sequence_number": 3,
+    "item_id": "a",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "Hi",
+    "logprobs": [],
+}
+ITEM_DONE: JSON = ADDED | {
+    "type": "response.output_item.done",
+    "item": ITEM | {"content": [{"type": "output_text", "text": "Hi", "annotations": []}]},
+}
+
+
+def final(kind: str = "completed", **response: Any) -> JSON:
+    value = CREATED["response"] | {"status": kind, "output": [ITEM_DONE["item"]]} | response
+    return {"type": f"response.{kind}", "sequence_number": 9, "response": value}
+
+
+def body_of(*values: JSON) -> bytes:
+    return WellFormed(list(values), {}).body
+
+
+WHOLE = [CREATED, ADDED, PART, DELTA, ITEM_DONE]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [ADDED, PART, DELTA, ITEM_DONE, final()],
+        [CREATED, PART, DELTA, ITEM_DONE, final()],
+        [CREATED, ADDED, DELTA, final()],
+        [*WHOLE, final(id="s")],
+    ],
+    ids=["without created", "without item added", "without part added", "another id"],
+)
+def test_differs_in_what_it_accepts(endpoint: Endpoint, values: list[JSON]) -> None:
+    """Missing beginnings are made up for, and the id of a response may change."""
+    with pytest.raises((RuntimeError, IndexError)):
+        endpoint.read(body_of(*values))
+
+    assert "Hi" == read(body_of(*values)).response.output_text
+
+
+@pytest.mark.parametrize("kind", ["failed", "incomplete"])
+def test_differs_in_other_ends(endpoint: Endpoint, kind: str) -> None:
+    """Failed and incomplete responses are values, with what they have; there they are none."""
+    body = body_of(*WHOLE, final(kind))
+    with pytest.raises(RuntimeError, match=r"response\.completed"):
+        endpoint.read(body)
+
+    stream = read(body)
+    assert (kind, "Hi", False) == (
+        stream.response.status,
+        stream.response.output_text,
+        stream.complete,
+    )
+
+
+def test_differs_in_truncation(endpoint: Endpoint) -> None:
+    """The iteration there just ends; here it raises, with what had come."""
+    endpoint.body = body_of(*WHOLE)
+    with endpoint.client.responses.stream(model="m", input="x") as official:
+        assert len(WHOLE) == len(list(official))
+
+    with pytest.raises(StreamTruncated) as caught:
+        read(endpoint.body)
+    assert caught.value.response is not None
+    assert "Hi" == caught.value.response.output_text
+
+
+def test_differs_in_flat_errors(endpoint: Endpoint) -> None:
+    """The error as the reference has it is an ordinary event there, and raised here."""
+    endpoint.body = body_of(*WHOLE, {"type": "error", "message": "m", "code": "c", "param": None})
+    with endpoint.client.responses.stream(model="m", input="x") as official:
+        assert "error" == list(official)[-1].type
+
+    with pytest.raises(APIError, match="m") as caught:
+        read(endpoint.body)
+    assert "c" == caught.value.code
+
+
+def test_differs_in_empty_output(endpoint: Endpoint) -> None:
+    """Where the last event has an empty output, the text is lost there."""
+    body = body_of(*WHOLE, final(output=[]))
+
+    _, response = endpoint.read(body)
+    assert [] == response["output"]
+    assert "Hi" == read(body).response.output_text
+
+
+def test_differs_after_the_end(endpoint: Endpoint) -> None:
+    """Nothing after the final event is looked at here."""
+    body = body_of(*WHOLE, final(), {"type": "error", "error": {"message": "late"}})
+    with pytest.raises(openai.APIError, match="late"):
+        endpoint.read(body)
+
+    assert read(body).complete
+
+
+def test_differs_in_surrogates(endpoint: Endpoint) -> None:
+    """Two halves of a character that come in two deltas are one character here."""
+    halves = [DELTA | {"delta": half} for half in ("\ud83d", "\ude00")]
+    official, _ = endpoint.read(body_of(CREATED, ADDED, PART, *halves, ITEM_DONE, final()))
+    assert "\ud83d\ude00" == official[4].snapshot
+
+    stream = ResponseStream()
+    for value in (CREATED, ADDED, PART, *halves):
+        stream.receive_event(event(json.dumps(value)))
+    assert "😀" == stream.response.output_text
