@@ -73,7 +73,7 @@ class APIError(ChatError):
         self.code = code
         self.param = param
         self.completion = completion
-        """What had arrived before the error, or None where there was no stream."""
+        """What had arrived of a chat completion before the error, or None where there was none."""
         self.status: int | None = None
         """The HTTP status; 200 for an error in a stream, None without a response."""
         self.request_id: str | None = None

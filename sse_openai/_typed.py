@@ -70,7 +70,9 @@ class TypedEventStream:
     ) -> None:
         self._final_types = final_types
         self._loads = loads
-        self._ended = False
+        self._failed = False
+        self.done = False
+        """Whether ``[DONE]`` came. Nothing after it is looked at."""
         self.complete = False
         """Whether the stream may end here. More can come: of several images each has an end."""
 
@@ -81,14 +83,14 @@ class TypedEventStream:
             APIError: the event reports an error.
             MalformedChunk: its data is not JSON, or JSON but no object.
             StreamTruncated: ``[DONE]`` came before an event of a final type.
-            Nothing is read after any of them, nor after ``[DONE]``: later events give None.
+            Nothing is read after any of them: later events give None.
         """
-        if self._ended:
+        if self.done or self._failed:
             return None
         try:
             return self._receive(event)
         except ChatError:
-            self._ended = True
+            self._failed = True
             raise
 
     def receive_eof(self) -> None:
@@ -97,8 +99,8 @@ class TypedEventStream:
         Raises:
             StreamTruncated: no event of a final type came. An empty body is truncated as well.
         """
-        if not (self.complete or self._ended):
-            self._ended = True
+        if not (self.complete or self._failed):
+            self._failed = True
             raise StreamTruncated(message="the stream ended before its final event")
 
     def _receive(self, event: ServerSentEvent) -> TypedEvent | None:
@@ -106,9 +108,9 @@ class TypedEventStream:
         if not data:
             return None  # O4: also of an event named error
         if data == "[DONE]":
+            self.done = True
             self.complete = self.complete or not self._final_types
             self.receive_eof()
-            self._ended = True
             return None
         try:
             value = self._loads(data)

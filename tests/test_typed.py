@@ -91,9 +91,10 @@ def test_done_after_the_final_event() -> None:
     stream = TypedEventStream()
     stream.receive_event(event(SPEECH[1]))
 
+    assert not stream.done
     assert None is stream.receive_event(event("[DONE]"))
     assert None is stream.receive_event(event(SPEECH[0]))
-    assert stream.complete
+    assert (True, True) == (stream.done, stream.complete)
     stream.receive_eof()
 
 
