@@ -183,6 +183,13 @@ def test_o4_empty_data(data: str) -> None:
     assert None is ResponseStream().receive_event(ServerSentEvent(data, "error"))
 
 
+def test_nothing_yet() -> None:
+    stream = ResponseStream()
+
+    assert (False, False, None) == (stream.done, stream.complete, stream.sequence_number)
+    assert Response() == stream.response
+
+
 def test_sequence_number() -> None:
     """That of the last event with one, which need not be a known one."""
     stream = read({"type": "x", "sequence_number": 7}, {"type": "y"})
@@ -350,6 +357,10 @@ PLACES: dict[str, tuple[list[Any], list[str]]] = {
          text("2", item_id={}), text("3", item_id="")],
         ["123"],
     ),
+    "unhashable ids": (
+        [added(A | {"id": [1]}), text("1", item_id={"a": 1}), text("2", item_id=[1])],
+        ["12"],
+    ),
     "deltas of another shape": (
         [text(None), text(5, item_id="x"), text(["y"], output_index=7), text("1")], ["1"]
     ),
@@ -438,6 +449,47 @@ def test_o32_made_up_items_have_nothing_more() -> None:
             {"type": "function_call", "arguments": "{"},
         ]
     } == stream.response
+
+
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [
+        ("output_text", {"type": "message", "content": [{"type": "output_text", "text": "a"}]}),
+        ("refusal", {"type": "message", "content": [{"type": "refusal", "refusal": "a"}]}),
+        (
+            "reasoning_text",
+            {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "a"}]},
+        ),
+        (
+            "reasoning_summary_text",
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "a"}]},
+        ),
+        ("function_call_arguments", {"type": "function_call", "arguments": "a"}),
+        ("custom_tool_call_input", {"type": "custom_tool_call", "input": "a"}),
+        ("mcp_call_arguments", {"type": "mcp_call", "arguments": "a"}),
+        ("code_interpreter_call_code", {"type": "code_interpreter_call", "code": "a"}),
+    ],
+)
+def test_o32_made_up_by_a_delta(kind: str, item: dict[str, Any]) -> None:
+    """The type of the event says what the text belongs to."""
+    assert [item] == read({"type": f"response.{kind}.delta", "delta": "a"}).response.output
+
+
+def test_o32_types_stay() -> None:
+    """What an item or a part is called is not changed by what is written into it."""
+    part = {"type": "new_part", "text": "a"}
+    item = {"id": "a", "type": "new_item", "content": [part]}
+    stream = read(added(item), text("b", item_id="a", content_index=0))
+
+    assert [item | {"content": [part | {"text": "ab"}]}] == stream.response.output
+
+
+def test_o32_items_without_anything() -> None:
+    """A done event without index, id and type is about the latest such item."""
+    done = {"type": "response.output_item.done", "item": {"y": 2}}
+
+    assert [{"y": 2}] == read(added({"x": 1}), done).response.output
+    assert [{"x": 1}, {"x": 2}] == read(added({"x": 1}), added({"x": 2})).response.output
 
 
 def test_o32_calls_without_id() -> None:
@@ -628,17 +680,20 @@ def test_shell_commands() -> None:
     def say(verb: str, **fields: Any) -> dict[str, Any]:
         return command | {"type": f"response.shell_call_command.{verb}"} | fields
 
-    item = {"type": "shell_call", "action": {"commands": ["a", 5], "timeout_ms": 1}}
+    item = {"type": "shell_call", "action": {"commands": ["a", "x", 5], "timeout_ms": 1}}
     stream = read(
         added(item, output_index=0),
         say("delta", command_index=0, delta="b"),
         say("delta", command_index=0, delta=None),
+        say("done", command_index=0, command=None),
         say("added", command_index=2, command=""),
         say("delta", command_index=2, delta="c"),
         say("added", command_index=1, command="d"),
         say("done", command_index=2, command="e"),
     )
     assert {"commands": ["ab", "d", "e"], "timeout_ms": 1} == stream.response.output[0]["action"]
+    stream = read(added(item, output_index=0), say("delta", command_index=0, delta="b"))
+    assert ["ab", "x"] == stream.response.output[0]["action"]["commands"]
 
     stream = read(say("delta", delta="a"), say("added", command="b"), say("delta", delta="c"),
                   say("done", command="d"), say("added", command="e"))  # fmt: skip
@@ -667,6 +722,10 @@ def test_shell_outputs() -> None:
     stream.receive_event(event(done | {"output": None}))
     outputs = [{"stdout": "g"}, {"stderr": "f"}, {"stdout": "h"}]
     assert outputs == stream.response.output[0]["output"]
+
+    without_index = {"type": f"{kind}.delta", "delta": {"stdout": "a"}}
+    stream = read(without_index, without_index)
+    assert [{"type": "shell_call_output", "output": [{"stdout": "aa"}]}] == stream.response.output
 
 
 @pytest.mark.parametrize(
@@ -880,7 +939,7 @@ EVENT_NAMES = st.sampled_from(["message", "error", *EVENTS])
 
 
 @given(st.lists(st.tuples(VALUES | ANY, EVENT_NAMES), max_size=6))
-@examples(300)
+@examples(150)
 @example([({"type": []}, "message"), ({"object": {}}, "error")])
 @example([({"type": "response.output_item.added", "item": {"action": 5}}, "message")])
 def test_any_json(values: list[tuple[Any, str]]) -> None:
