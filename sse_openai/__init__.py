@@ -1,6 +1,7 @@
 """OpenAI's streams over ``sse_core``: chunks, what they add up to, and how they ended.
 
-``ChatStream`` reads events from any transport; ``stream_chat`` brings its own.
+``ChatStream``, ``ResponseStream`` and ``TypedEventStream`` read events from any transport;
+``stream_chat`` brings its own.
 """
 
 from __future__ import annotations
