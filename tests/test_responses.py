@@ -657,6 +657,20 @@ def test_reasoning() -> None:
     ] == stream.response.output
 
 
+def test_summary_parts_without_index() -> None:
+    """Each added one is another, and a done event is about the latest."""
+    kind = "response.reasoning_summary_part"
+    values = [("added", "a"), ("added", "b"), ("done", "c")]
+    stream = read(
+        *(
+            {"type": f"{kind}.{verb}", "part": {"type": "summary_text", "text": text}}
+            for verb, text in values
+        )
+    )
+
+    assert "ac" == stream.response.reasoning_summary
+
+
 def test_annotations() -> None:
     """They stand in the text part, by their indexes; one without is one more."""
     annotation = {"type": "response.output_text.annotation.added", "output_index": 0}
@@ -671,6 +685,9 @@ def test_annotations() -> None:
     assert [{"url": "0"}, {"url": "1"}, {"url": "2"}] == (
         stream.response.output[0]["content"][0]["annotations"]
     )
+    alone = read(annotation | {"annotation": {"url": "0"}}).response.output
+    part = {"type": "output_text", "annotations": [{"url": "0"}]}
+    assert [{"type": "message", "content": [part]}] == alone
 
 
 def test_shell_commands() -> None:
@@ -726,6 +743,8 @@ def test_shell_outputs() -> None:
     without_index = {"type": f"{kind}.delta", "delta": {"stdout": "a"}}
     stream = read(without_index, without_index)
     assert [{"type": "shell_call_output", "output": [{"stdout": "aa"}]}] == stream.response.output
+    stream.receive_event(event({"type": f"{kind}.done", "output": [{"stdout": "b"}]}))
+    assert [{"stdout": "b"}] == stream.response.output[0]["output"]
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,16 @@ def test_streams_that_end_with_done() -> None:
         TypedEventStream(()).receive_eof()
 
 
+def test_long_reasons_are_cut() -> None:
+    def loads(data: str) -> Any:
+        raise ValueError(300 * "x")
+
+    with pytest.raises(MalformedChunk) as caught:
+        TypedEventStream(loads=loads).receive_event(event("{}"))
+
+    assert str(caught.value) == "data that is not a chunk: " + 200 * "x"
+
+
 def test_final_types_of_the_caller() -> None:
     stream = TypedEventStream({"message_stop"}, loads=lambda data: {"type": data})
 
@@ -147,6 +157,8 @@ def test_malformed(data: str) -> None:
         stream.receive_event(event(data))
 
     assert data == caught.value.event.data
+    if data == "[]":
+        assert str(caught.value).endswith(": expected an object, got list")
     assert None is caught.value.response
     assert None is stream.receive_event(event(SPEECH[0]))
     stream.receive_eof()
