@@ -329,6 +329,10 @@ class EventStreamParser(_ParserOf["Item"]):
             text = data[6:end].decode("utf-8", "replace")
             if end > self._fast_size and "\N{REPLACEMENT CHARACTER}" in text:
                 return data
+            if "\n" not in text and "\r" not in text:
+                # One block, perhaps of megabytes: not searched for what separates several.
+                items.append(ServerSentEvent(text, "message", last_event_id))
+                return data[end + len(gap) :]
             values = text.split(gap.decode() + "data: ")
             text = "".join(values)
             if "\n" in text or "\r" in text:
