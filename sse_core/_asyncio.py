@@ -76,7 +76,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         self._transport.set_write_buffer_limits(0)
         self._socket = transport.get_extra_info("socket")
         if hasattr(transport, "max_size"):  # asyncio's own reads up to 256 KiB at a time
-            transport.max_size = READ_SIZE
+            transport.max_size = READ_SIZE  # pyright: ignore[reportAttributeAccessIssue]
 
     def data_received(self, data: bytes) -> None:
         self._data = self._data[self._taken :] + data if self._data else data
