@@ -8,6 +8,8 @@ count. Clients are imported when asked for: none needs to be installed.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager as Meter
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from operator import attrgetter
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from .parsers import OURS
 
@@ -88,6 +91,93 @@ async def _aiohttp(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
                             take(event)
 
         yield read
+
+
+class _Bare:
+    """The least that any client in Python does: take chunks out of bytes, and parse them.
+
+    No head is looked at, no odd framing, no error, no limit: what is left is the floor.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.address = (parts.hostname or "", parts.port or 80)
+        self.request = f"GET {parts.path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+        self.rest = b""
+        self.ended = False
+        self._skim = import_module("sse_core._chunked").skim
+        self._receive_data = import_module("sse_core").EventStreamParser().receive_data
+
+    def head(self, data: bytes) -> bool:
+        self.rest += data
+        head, separator, rest = self.rest.partition(b"\r\n\r\n")
+        if separator:
+            self.rest = rest
+        return bool(separator and head)
+
+    def body(self, data: bytes) -> list[Any]:
+        data = self.rest + data
+        found, end = self._skim(data, 0)
+        self.rest = data[end:]
+        self.ended = self.rest == b"0\r\n\r\n"
+        return self._receive_data(found) if found else []
+
+
+@asynccontextmanager
+async def _bare_asyncio(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
+    class Protocol(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.data = b""
+            self.waiter: asyncio.Future[None] | None = None
+
+        def data_received(self, data: bytes) -> None:
+            self.data += data
+            if self.waiter is not None:
+                self.waiter.set_result(None)
+                self.waiter = None
+
+    async def read(url: str, meter: Meter[Any], take: Take) -> None:
+        bare = _Bare(url)
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(Protocol, *bare.address)
+
+        async def receive() -> bytes:
+            if not protocol.data:
+                protocol.waiter = loop.create_future()
+                await protocol.waiter
+            data, protocol.data = protocol.data, b""
+            return data
+
+        transport.write(bare.request)
+        while not bare.head(await receive()):
+            pass
+        with meter:
+            for event in bare.body(b""):
+                take(event)
+            while not bare.ended:
+                for event in bare.body(await receive()):
+                    take(event)
+        transport.close()
+
+    yield read
+
+
+@contextmanager
+def _bare_socket() -> Iterator[ReadBlocking]:
+    def read(url: str, meter: Meter[Any], take: Take) -> None:
+        bare = _Bare(url)
+        with socket.create_connection(bare.address) as connection:
+            connection.sendall(bare.request)
+            while not bare.head(connection.recv(65536)):
+                pass
+            with meter:
+                for event in bare.body(b""):
+                    take(event)
+                while not bare.ended:
+                    for event in bare.body(connection.recv(65536)):
+                        take(event)
+
+    yield read
 
 
 class _Ended(Exception):
@@ -233,6 +323,7 @@ CLIENTS = {
         Client(f"{OURS}, idle limit", _ours_idle_limit),
         Client(f"{OURS}, EventSource", _ours_event_source),
         Client(f"{OURS}, trio", _ours, "trio", ("trio",)),
+        Client("bare asyncio + our parser", _bare_asyncio),
         Client("aiohttp + our parser", _aiohttp, distributions=("aiohttp",)),
         Client(
             "aiohttp-sse-client2",
@@ -245,6 +336,7 @@ CLIENTS = {
         Client(f"{OURS}, uvloop", _ours, "uvloop", ("uvloop",)),
         Client("aiohttp + our parser, uvloop", _aiohttp, "uvloop", ("aiohttp", "uvloop")),
         Client(f"{OURS}, blocking", _ours_blocking, ""),
+        Client("bare socket + our parser", _bare_socket, ""),
         Client("requests + sseclient-py", _sseclient_py, "", ("requests", "sseclient-py")),
         Client("launchdarkly-eventsource", _launchdarkly, "", ("launchdarkly-eventsource",)),
         Client("httpx + httpx-sse, blocking", _httpx_sse_blocking, "", ("httpx", "httpx-sse")),
