@@ -30,11 +30,11 @@ async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
     raw = stream.extra(SocketAttribute.raw_socket)
     if isinstance(raw, socket.socket):
         return stream  # trio's
+    loop = asyncio.get_running_loop()
     own = socket.fromfd(raw.fileno(), raw.family, raw.type)
     try:
         own.setblocking(False)
         await anyio.aclose_forcefully(stream)
-        loop = asyncio.get_running_loop()
         _, adopted = await loop.create_connection(AsyncioStream, sock=own)
     except BaseException:
         own.close()

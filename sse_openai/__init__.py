@@ -127,6 +127,7 @@ __all__ = [
     "ResponseCreatedEvent",
     "ResponseCustomToolCallInputDeltaEvent",
     "ResponseCustomToolCallInputDoneEvent",
+    "ResponseEventStream",
     "ResponseFailedEvent",
     "ResponseFunctionCallArgumentsDeltaEvent",
     "ResponseFunctionCallArgumentsDoneEvent",
@@ -167,12 +168,15 @@ __all__ = [
     "UnknownEvent",
     "UnprocessableEntityError",
     "chat_request",
+    "responses_request",
     "stream_chat",
 ]
 
 _LAZY = {
     "ChatEventStream": "_client",
     "Client": "_client",
+    "ResponseEventStream": "_client",
+    "responses_request": "_request",
     "CompletionStream": "_legacy",
     "Endpoint": "_request",
     "Response": "_response",

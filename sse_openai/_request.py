@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from sse_core import Request, Timeout
 
-__all__ = ["Endpoint", "chat_request"]
+__all__ = ["Endpoint", "chat_request", "responses_request"]
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
@@ -158,6 +158,33 @@ def chat_request(
     if stream_options is not None:
         body["stream_options"] = dict(stream_options)
     return endpoint.request("chat/completions", body | request_fields, headers=headers)
+
+
+def responses_request(
+    *,
+    model: str,
+    input: Any,
+    headers: Mapping[str, str] | None = None,
+    endpoint: Endpoint,
+    **request_fields: Any,
+) -> Request:
+    """Return the request for one streamed response.
+
+    Args:
+        model: as the endpoint names it.
+        input: text, or a list of the API reference's items.
+        headers: further header fields.
+        endpoint: whom to ask.
+        request_fields: any further field of the request's JSON body, such as
+            ``background``. ``stream`` is set here.
+
+    Raises:
+        ValueError: a value cannot be sent.
+    """
+    if request_fields.pop("stream", True) is not True:
+        raise ValueError("stream is always true here")
+    body = {"model": model, "input": input, "stream": True} | request_fields
+    return endpoint.request("responses", body, headers=headers)
 
 
 def endpoint_of(endpoint: Endpoint | None, **arguments: Any) -> Endpoint:

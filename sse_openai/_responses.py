@@ -93,6 +93,7 @@ class ResponseStream:
         """Whether the response is whole: ``response.completed`` came."""
         self.sequence_number: int | None = None
         """That of the last event that had one: a stream can be resumed after it."""
+        self._resumed_after = -1
 
     @property
     def done(self) -> bool:
@@ -130,10 +131,23 @@ class ResponseStream:
             return None
         received = EVENTS.get(typed.type, UnknownEvent)(typed.type, typed.data)
         if received.sequence_number is not None:
+            if received.sequence_number <= self._resumed_after:
+                return None  # replayed by a server that does not look at starting_after
             self.sequence_number = received.sequence_number
         self.complete = received.type == "response.completed"
         self._fold(received)
         return received
+
+    def resume(self) -> int | None:
+        """Prepare for events of another connection; return the number to go on after.
+
+        Events up to it are not folded a second time. None where no event had a number, or
+        the response has no id, so that it cannot be resumed.
+        """
+        if self.sequence_number is None or not self.response.id:
+            return None
+        self._resumed_after = self.sequence_number
+        return self.sequence_number
 
     def receive_eof(self) -> None:
         """Take the end of the stream, where the body ended as HTTP has it.

@@ -17,7 +17,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from sse_core import Request, Response, ResponseError, ServerSentEvent, SSEError, Timeout
+from sse_core import (
+    Request,
+    Response,
+    ResponseError,
+    ServerSentEvent,
+    SSEError,
+    Timeout,
+    TransportError,
+)
 from sse_core.sync import Client as HTTPClient
 from sse_core.sync import EventStream
 
@@ -25,10 +33,21 @@ from ._chat import ChatStream
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
 from ._errors import APIError, api_error
-from ._request import DEFAULT_TIMEOUT, DRAIN_TIME, Endpoint, chat_request, endpoint_of
+from ._request import (
+    DEFAULT_TIMEOUT,
+    DRAIN_TIME,
+    Endpoint,
+    chat_request,
+    endpoint_of,
+    responses_request,
+)
+from ._response import Response as APIResponse
+from ._response_events import ResponseStreamEvent
+from ._responses import ResponseStream
+from ._resume import Resumption
 from ._retry import retry_delay
 
-__all__ = ["ChatEventStream", "Client", "stream_chat"]
+__all__ = ["ChatEventStream", "Client", "ResponseEventStream", "stream_chat"]
 
 
 class ChatEventStream:
@@ -88,25 +107,10 @@ class ChatEventStream:
         if self._entered:
             raise RuntimeError("a stream is entered once; ask for a new one")
         self._entered = True
-        retries = 0
-        while True:
-            events = self._client.stream(self._request, timeout=self._timeout)
-            try:
-                events.__enter__()
-                if events.response.status != 200:  # 204: no stream, and no answer either (O1)
-                    events.close()
-                    raise ResponseError(events.response, b"")
-            except SSEError as exc:
-                delay = retry_delay(exc, retries)
-                if delay is None or retries >= self._max_retries:
-                    if isinstance(exc, ResponseError) and (error := api_error(exc)) is not exc:
-                        raise error from exc
-                    raise
-            else:
-                self._events = events
-                return self
-            retries += 1
-            time.sleep(delay)
+        self._events = _opened(
+            self._client, self._request, timeout=self._timeout, max_retries=self._max_retries
+        )
+        return self
 
     def __exit__(
         self,
@@ -143,6 +147,162 @@ class ChatEventStream:
 
     def close(self) -> None:
         """Close the connection and end the iteration, which stops the model's work."""
+        self._closed = True
+        if self._events is not None:
+            self._events.close()
+
+
+def _opened(
+    client: HTTPClient, request: Request, *, timeout: Timeout, max_retries: int
+) -> EventStream[ServerSentEvent]:
+    retries = 0
+    while True:
+        events = client.stream(request, timeout=timeout)
+        try:
+            events.__enter__()
+            if events.response.status != 200:  # 204: no stream, and no answer either (O1)
+                events.close()
+                raise ResponseError(events.response, b"")
+        except SSEError as exc:
+            delay = retry_delay(exc, retries)
+            if delay is None or retries >= max_retries:
+                if isinstance(exc, ResponseError) and (error := api_error(exc)) is not exc:
+                    raise error from exc
+                raise
+        else:
+            return events
+        retries += 1
+        time.sleep(delay)
+
+
+class ResponseEventStream:
+    """One streamed response; what ``Client.responses`` returns.
+
+    A context manager and an iterator over its typed events. The iteration
+    ends after the event that completes the response, or says that it failed or is
+    incomplete; any other end raises. ``.response`` stays.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        client: HTTPClient,
+        endpoint: Endpoint,
+        max_retries: int,
+        timeout: Timeout | float | None,
+        resume: bool,
+        loads: Callable[[str], Any] = json.loads,
+    ) -> None:
+        self._request = request
+        self._client = client
+        self._max_retries = max_retries
+        self._timeout = Timeout.of(timeout)
+        self._responses = ResponseStream(loads=loads)
+        self._resumption = Resumption(
+            endpoint, self._responses, max_retries=max_retries if resume else 0
+        )
+        self._events: EventStream[ServerSentEvent] | None = None
+        self._entered = False
+        self._closed = False
+
+    @property
+    def response(self) -> APIResponse:
+        """Everything so far, folded into what the endpoint would have answered at once."""
+        return self._responses.response
+
+    @property
+    def done(self) -> bool:
+        """Whether the response is completed, failed or incomplete."""
+        return self._responses.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether the response is whole."""
+        return self._responses.complete
+
+    @property
+    def http_response(self) -> Response:
+        """Status and headers of the current connection's response."""
+        if self._events is None:
+            raise RuntimeError("no response yet: enter the stream first")
+        return self._events.response
+
+    @property
+    def request_id(self) -> str | None:
+        """The ``x-request-id`` of the current connection's response."""
+        return self.http_response.headers.get("x-request-id")
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a stream is entered once; ask for a new one")
+        self._entered = True
+        self._events = _opened(
+            self._client, self._request, timeout=self._timeout, max_retries=self._max_retries
+        )
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ResponseStreamEvent:
+        if self._events is None:
+            raise RuntimeError("enter the stream first")
+        try:
+            while not self._responses.done:
+                try:
+                    event = next(self._events)
+                except StopIteration:
+                    if self._closed:
+                        raise
+                    self._resume(None)
+                except TransportError as exc:
+                    self._resume(exc)
+                else:
+                    received = self._responses.receive_event(event)
+                    if received is not None:
+                        self._resumption.received()
+                        return received
+        except APIError as exc:
+            if exc.status is None:
+                exc.of(self.http_response)
+            self._events.close()
+            raise
+        except SSEError:
+            self._events.close()
+            raise
+        self._events.close(drain=DRAIN_TIME)
+        raise StopIteration
+
+    def _resume(self, error: SSEError | None) -> None:
+        while True:
+            found = self._resumption.after(error)
+            if found is None:
+                if error is not None:
+                    raise error
+                self._responses.receive_eof()  # raises
+                return
+            request, delay = found
+            time.sleep(delay)
+            if self._closed:
+                return
+            try:
+                self._events = _opened(self._client, request, timeout=self._timeout, max_retries=0)
+            except SSEError as exc:
+                error = exc
+            else:
+                return
+
+    def close(self) -> None:
+        """Close the connection and end the iteration. A background response goes on."""
         self._closed = True
         if self._events is not None:
             self._events.close()
@@ -226,6 +386,40 @@ class Client:
             client=self._client,
             max_retries=self._max_retries,
             timeout=self._timeout if timeout is DEFAULT_TIMEOUT else timeout,
+            loads=self._loads,
+        )
+
+    def responses(
+        self,
+        *,
+        model: str,
+        input: Any,
+        resume: bool = False,
+        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        **request_fields: Any,
+    ) -> ResponseEventStream:
+        """Ask for one streamed response.
+
+        Args:
+            model, input: as in ``responses_request``.
+            resume: go on where the connection was cut, by GET, as often as ``max_retries``
+                without an event. For this the response has to be made in the background:
+                ``background`` is true then unless it is given.
+            timeout: in place of the client's.
+            request_fields: ``headers`` and any field of the request's JSON body.
+        """
+        if resume:
+            request_fields.setdefault("background", True)
+        request = responses_request(
+            endpoint=self.endpoint, model=model, input=input, **request_fields
+        )
+        return ResponseEventStream(
+            request,
+            client=self._client,
+            endpoint=self.endpoint,
+            max_retries=self._max_retries,
+            timeout=self._timeout if timeout is DEFAULT_TIMEOUT else timeout,
+            resume=resume,
             loads=self._loads,
         )
 

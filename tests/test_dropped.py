@@ -107,3 +107,32 @@ def test_dropped_after_the_event_loop(backend: str) -> None:
             kept.clear()
             gc.collect()  # asyncio has warnings of its own
     assert "unclosed EventStream: leave its block, or close it" == str(caught[0].message)
+
+
+def test_closed_in_a_forked_process() -> None:
+    """The parent's connection stays open: it is closed here, and not shut down."""
+    script = chunked([CHUNK], "hold", last_chunk=False)
+    with ScriptedServer(script) as server, sse_core.sync.stream(server.url) as events:
+        assert events._transport is not None
+        with events._transport.dup() as parents:
+            events._process = -1  # as after a fork
+            events.close()
+            parents.settimeout(0.02)
+            with pytest.raises(TimeoutError):
+                parents.recv(1)
+            assert not script.closed.is_set()
+        assert script.closed.wait(WAIT)
+
+
+@pytest.mark.anyio
+async def test_dropped_in_a_forked_process() -> None:
+    """The event loop is the parent's: nothing is done to it, and nothing is said."""
+    with ScriptedServer(chunked([CHUNK], "hold", last_chunk=False)) as server:
+        events = sse_core.stream(server.url)
+        await events.__aenter__()
+        transport = events._transport
+        assert transport is not None
+        events._process = -1  # as after a fork
+        del events
+        gc.collect()
+        await transport.aclose()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import sse_core
@@ -19,6 +20,7 @@ from sse_core import (
     Timeout,
     TransportError,
 )
+from sse_core._asyncio import AsyncioStream
 
 from .scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked, chunks
 from .shells import Cancelling, Shell, cancelled_at, on_every_shell, on_every_way_to_cancel
@@ -416,3 +418,41 @@ def test_cancelled_on_a_kept_connection(backend: str, way: Cancelling) -> None:
             assert suspension > 2
             return
     raise AssertionError("never ran to its end")
+
+
+def test_bytes_that_came_while_idle() -> None:
+    """On asyncio they have been read by the time of the next request, and count as well."""
+    gate = threading.Event()
+    first, second = (
+        Script([*WHOLE, gate, b"HTTP/1.1 408 Too Late\r\n"], "hold"),
+        Script(WHOLE, "hold"),
+    )
+
+    async def scenario(url: str) -> None:
+        async with sse_core.Client() as client:
+            async with client.stream(url) as events:
+                assert EVENTS == [event async for event in events]
+            ((_, idle),) = next(iter(client.connector._pool._idle.values()))
+            gate.set()
+            assert isinstance(idle, AsyncioStream)
+            with anyio.fail_after(WAIT):
+                while not idle.has_input:
+                    await anyio.lowlevel.checkpoint()
+            async with client.stream(url) as events:
+                assert EVENTS == [event async for event in events]
+
+    with ScriptedServer(first, second) as server:
+        anyio.run(scenario, server.url)
+
+
+def test_forked_client() -> None:
+    """What is idle in a forked process is its parent's connection: closed there, not used."""
+    first, second = Script(WHOLE, "hold"), Script(WHOLE, "hold")
+
+    with ScriptedServer(first, second) as server, sse_core.sync.Client() as client:
+        for _ in range(2):
+            with client.stream(server.url) as events:
+                assert EVENTS == list(events)
+            client.connector._process = -1  # as after a fork
+        assert first.closed.wait(WAIT)
+    assert 1 == len(second.requests)
