@@ -1,7 +1,7 @@
 """OpenAI's streams over ``sse_core``: chunks, what they add up to, and how they ended.
 
-``ChatStream``, ``ResponseStream`` and ``TypedEventStream`` read events from any transport;
-``stream_chat`` brings its own.
+``read_chat`` reads bytes from any transport; ``ChatStream``, ``ResponseStream`` and
+``TypedEventStream`` read events; ``stream_chat`` brings its own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._chat import ChatStream
+from ._chat_events import (
+    ArgumentsDelta,
+    ChatEvent,
+    ChatEvents,
+    ChoiceDone,
+    ContentDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    ToolCallDone,
+    UsageReport,
+)
 from ._chunks import (
     ChatCompletionChunk,
     Choice,
@@ -33,6 +44,8 @@ from ._errors import (
     StreamTruncated,
     UnprocessableEntityError,
 )
+from ._partial_json import PartialJSON
+from ._read import AsyncChatReader, ChatReader, aread_chat, read_chat
 
 if TYPE_CHECKING:
     from ._client import ChatEventStream, Client, stream_chat
@@ -89,18 +102,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APIError",
+    "ArgumentsDelta",
+    "AsyncChatReader",
     "AuthenticationError",
     "BadRequestError",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatError",
+    "ChatEvent",
     "ChatEventStream",
+    "ChatEvents",
+    "ChatReader",
     "ChatStream",
     "Choice",
+    "ChoiceDone",
     "Client",
     "CompletionChoice",
     "CompletionStream",
     "ConflictError",
+    "ContentDelta",
     "Custom",
     "CustomDelta",
     "Delta",
@@ -112,8 +132,11 @@ __all__ = [
     "MalformedChunk",
     "Message",
     "NotFoundError",
+    "PartialJSON",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReasoningDelta",
+    "RefusalDelta",
     "Response",
     "ResponseAudioDeltaEvent",
     "ResponseAudioDoneEvent",
@@ -163,12 +186,16 @@ __all__ = [
     "StreamTruncated",
     "ToolCall",
     "ToolCallDelta",
+    "ToolCallDone",
     "TypedEvent",
     "TypedEventStream",
     "UnknownEvent",
     "UnprocessableEntityError",
+    "UsageReport",
+    "aread_chat",
     "chat_request",
     "responses_request",
+    "read_chat",
     "stream_chat",
 ]
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._chunks import ChatCompletionChunk, Choice, FunctionDelta, JSONObject, ToolCallDelta
+from ._chunks import ChatCompletionChunk, Choice, JSONObject, ToolCallDelta
 from ._completion import ChatCompletion, CompletionChoice, Custom, Function, Message, ToolCall
 from ._errors import APIError, ChatError, MalformedChunk, StreamTruncated, error_in
 
@@ -136,11 +136,8 @@ class ChatStream:
         head.created = head.created or chunk.created
         head.model = head.model or chunk.model
         # O21, O22: the last that is not null; a later null takes nothing back.
-        if chunk.usage is not None:
-            head.usage = chunk.usage
-        elif isinstance(groq := chunk.extra.get("x_groq"), dict):
-            usage = groq.get("usage")
-            head.usage = JSONObject(usage) if isinstance(usage, dict) else head.usage
+        if (usage := usage_of(chunk)) is not None:
+            head.usage = usage
         if chunk.service_tier is not None:
             head.service_tier = chunk.service_tier
         if chunk.system_fingerprint is not None:
@@ -155,6 +152,14 @@ class ChatStream:
                 fold = self._choices[choice.index] = _Choice(choice.index)
             if not fold.add(choice):
                 raise self._malformed(event, f"more than {MAX_TOOL_CALLS} tool calls")
+
+
+def usage_of(chunk: ChatCompletionChunk) -> JSONObject | None:
+    """O21: the chunk's count of tokens, which Groq sends in a place of its own."""
+    if chunk.usage is None and isinstance(groq := chunk.extra.get("x_groq"), dict):
+        usage = groq.get("usage")
+        return JSONObject(usage) if isinstance(usage, dict) else None
+    return chunk.usage
 
 
 class _Text:
@@ -174,44 +179,99 @@ class _Text:
     def joined(self) -> str | None:
         if self._parts is None:
             return None
-        text = "".join(self._parts)
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                # O24: JSON escapes of the two halves of a character may come in two deltas.
-                units = text.encode("utf-16-le", "surrogatepass")
-                text = units.decode("utf-16-le", "replace")
-        return text
+        # O24: JSON escapes of the two halves of a character may come in two deltas.
+        return with_whole_characters("".join(self._parts))
 
 
-class _Call:
-    """A tool call, or the older function_call, under construction."""
+def with_whole_characters(text: str) -> str:
+    """Return the text with surrogate halves joined; one that is alone becomes U+FFFD."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            units = text.encode("utf-16-le", "surrogatepass")
+            text = units.decode("utf-16-le", "replace")
+    return text
 
-    __slots__ = ("arguments", "custom", "id", "input", "kind", "name")
+
+class Call:
+    """A tool call, or the older function_call: which one it is."""
+
+    __slots__ = ("custom", "id", "kind", "name")
 
     def __init__(self) -> None:
         self.id: str | None = None
         self.kind: str | None = None
         self.name: str | None = None
-        self.arguments = _Text()
         self.custom = False
-        self.input = _Text()
 
     def add(self, delta: ToolCallDelta) -> None:
         # O20: id, type and name are set once, because some servers repeat them.
         self.id = self.id or delta.id
         self.kind = self.kind or delta.type
         if delta.function is not None:
-            self.add_function(delta.function)
+            self.name = self.name or delta.function.name
         if delta.custom is not None:
             self.custom = True
             self.name = self.name or delta.custom.name
-            self.input.add(delta.custom.input)
 
-    def add_function(self, delta: FunctionDelta) -> None:
-        self.name = self.name or delta.name
-        self.arguments.add(delta.arguments)
+
+_Call = TypeVar("_Call", bound=Call)
+
+
+class Calls(list[_Call]):
+    """The tool calls of one choice, in the order of their beginning."""
+
+    def __init__(self, new: Callable[[], _Call]) -> None:
+        self._new = new
+        self._by_id: dict[str, _Call] = {}
+        self._by_index: dict[int, _Call] = {}
+
+    def add(self, delta: ToolCallDelta) -> _Call | None:
+        """Give a fragment to its call, and return that; None where there are too many."""
+        call = self._call_of(delta)
+        if call is None:
+            if len(self) == MAX_TOOL_CALLS:
+                return None
+            call = self._new()
+            self.append(call)
+        call.add(delta)
+        if call.id:
+            self._by_id[call.id] = call
+        if delta.index is not None:
+            self._by_index[delta.index] = call
+        return call
+
+    def _call_of(self, delta: ToolCallDelta) -> _Call | None:
+        """O20: the call that a fragment continues, or None when it starts one."""
+        if delta.id and delta.id in self._by_id:
+            return self._by_id[delta.id]
+        if delta.index is not None:
+            call = self._by_index.get(delta.index)
+            return None if call and call.id and delta.id else call
+        if delta.id or not self:
+            return None
+        latest = self[-1]
+        named = (delta.function and delta.function.name) or (delta.custom and delta.custom.name)
+        return None if named and latest.name else latest
+
+
+class _WholeCall(Call):
+    """A call under construction, with its texts."""
+
+    __slots__ = ("arguments", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arguments = _Text()
+        self.input = _Text()
+
+    def add(self, delta: ToolCallDelta) -> None:
+        super().add(delta)
+        if delta.function is not None:
+            self.arguments.add(delta.function.arguments)
+        if delta.custom is not None:
+            self.input.add(delta.custom.input)
 
     def function(self) -> Function:
         return Function(self.name, self.arguments.joined() or "")
@@ -233,10 +293,8 @@ class _Choice:
         self._content = _Text()
         self._reasoning = _Text()
         self._refusal = _Text()
-        self._calls: list[_Call] = []
-        self._calls_by_id: dict[str, _Call] = {}
-        self._calls_by_index: dict[int, _Call] = {}
-        self._function_call: _Call | None = None
+        self._calls = Calls(_WholeCall)
+        self._function_call: _WholeCall | None = None
         self._logprobs: dict[str, list[Any] | None] | None = None
         self._audio: dict[str, Any] = {}
         self._audio_text = {"data": _Text(), "transcript": _Text()}
@@ -256,36 +314,9 @@ class _Choice:
             self._add_audio(delta.audio)
         if delta.function_call is not None:
             if self._function_call is None:
-                self._function_call = _Call()
-            self._function_call.add_function(delta.function_call)
-        return all(self._add_tool_call(call) for call in delta.tool_calls)
-
-    def _add_tool_call(self, delta: ToolCallDelta) -> bool:
-        call = self._call_of(delta)
-        if call is None:
-            if len(self._calls) == MAX_TOOL_CALLS:
-                return False
-            call = _Call()
-            self._calls.append(call)
-        call.add(delta)
-        if call.id:
-            self._calls_by_id[call.id] = call
-        if delta.index is not None:
-            self._calls_by_index[delta.index] = call
-        return True
-
-    def _call_of(self, delta: ToolCallDelta) -> _Call | None:
-        """O20: the call that a fragment continues, or None when it starts one."""
-        if delta.id and delta.id in self._calls_by_id:
-            return self._calls_by_id[delta.id]
-        if delta.index is not None:
-            call = self._calls_by_index.get(delta.index)
-            return None if call and call.id and delta.id else call
-        if delta.id or not self._calls:
-            return None
-        latest = self._calls[-1]
-        named = (delta.function and delta.function.name) or (delta.custom and delta.custom.name)
-        return None if named and latest.name else latest
+                self._function_call = _WholeCall()
+            self._function_call.add(ToolCallDelta(function=delta.function_call))
+        return all(self._calls.add(call) is not None for call in delta.tool_calls)
 
     def _add_logprobs(self, logprobs: JSONObject) -> None:
         if self._logprobs is None:

@@ -24,6 +24,7 @@ from sse_core import (
 )
 
 from ._chat import ChatStream
+from ._chat_events import AsyncEventIterator
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
 from ._errors import APIError, api_error
@@ -69,6 +70,7 @@ class ChatEventStream:
         self._events: EventStream[ServerSentEvent] | None = None
         self._entered = False
         self._closed = False
+        self._event_iterator: AsyncEventIterator | None = None
         self._failure: SSEError | None = None
 
     @property
@@ -114,6 +116,15 @@ class ChatEventStream:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def events(self) -> AsyncEventIterator:
+        """Return the iterator over what the chunks tell: text, tool calls, ends, usage.
+
+        Always the same one. A chunk that was taken from the stream itself is not told.
+        """
+        if self._event_iterator is None:
+            self._event_iterator = AsyncEventIterator(self)
+        return self._event_iterator
 
     def __aiter__(self) -> Self:
         return self

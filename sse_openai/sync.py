@@ -30,6 +30,7 @@ from sse_core.sync import Client as HTTPClient
 from sse_core.sync import EventStream
 
 from ._chat import ChatStream
+from ._chat_events import EventIterator
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
 from ._errors import APIError, api_error
@@ -75,6 +76,7 @@ class ChatEventStream:
         self._events: EventStream[ServerSentEvent] | None = None
         self._entered = False
         self._closed = False
+        self._event_iterator: EventIterator | None = None
 
     @property
     def completion(self) -> ChatCompletion:
@@ -119,6 +121,15 @@ class ChatEventStream:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def events(self) -> EventIterator:
+        """Return the iterator over what the chunks tell: text, tool calls, ends, usage.
+
+        Always the same one. A chunk that was taken from the stream itself is not told.
+        """
+        if self._event_iterator is None:
+            self._event_iterator = EventIterator(self)
+        return self._event_iterator
 
     def __iter__(self) -> Self:
         return self
