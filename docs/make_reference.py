@@ -12,7 +12,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 
 PAGE = Path(__file__).parent / "reference.md"
 MODULES = ["sse_core", "sse_core.sync", "sse_openai", "sse_openai.sync", "sse_openai.mock"]
@@ -47,12 +47,13 @@ def page() -> str:
 def entry(module: ModuleType, name: str) -> str:
     """Return the entry of one public name."""
     value = getattr(module, name)
+    if isinstance(value, UnionType):
+        union = " | ".join(member.__name__ for member in value.__args__)
+        return f"### {module.__name__}.{name}\n\n```\n{name} = {union}\n```\n"
     source = importlib.import_module(value.__module__)
-    node = next(
-        node
-        for node in reversed(ast.parse(inspect.getsource(source)).body)
-        if isinstance(node, Definition) and node.name == name
-    )
+    body = ast.parse(inspect.getsource(source)).body
+    nodes = {node.name: node for node in body if isinstance(node, Definition)}
+    node = nodes[name]
     lines = [f"### {module.__name__}.{name}\n"]
     if isinstance(node, ast.ClassDef):
         bases = ", ".join(base.__name__ for base in value.__bases__)
@@ -64,11 +65,17 @@ def entry(module: ModuleType, name: str) -> str:
         lines.append(f"```\n{signature_of(node)}\n```\n")
     lines.append(f"{prose(value.__doc__)}\n")
     if isinstance(node, ast.ClassDef):
-        for title, text in members(node):
+        # What a private base has is the class's own to whoever reads this.
+        private = [nodes[base.id] for base in node.bases if is_private(base)]
+        for title, text in (each for part in [*private, node] for each in members(part)):
             text = " ".join(text.replace("``", "`").split())
             lines.append(f"* {title}: {text}" if text else f"* {title}")
         lines.append("")
     return "\n".join(lines)
+
+
+def is_private(base: ast.expr) -> bool:
+    return isinstance(base, ast.Name) and base.id[0] == "_"
 
 
 def constructor(node: ast.ClassDef, value: type) -> str:
@@ -82,6 +89,7 @@ def constructor(node: ast.ClassDef, value: type) -> str:
             + (f" = {ast.unparse(item.value)}" if item.value else "")
             for item in node.body
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+            if item.target.id[0] != "_" and "ClassVar" not in ast.unparse(item.annotation)
         ]
         return f"(\n    {', '.join(fields)}\n)".replace(", ", ",\n    ") if fields else ""
     return ""

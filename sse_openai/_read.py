@@ -60,10 +60,7 @@ class _Reader:
 
 
 class ChatReader(_Reader):
-    """An iterator over the chunks of one chat completion; what ``read_chat`` returns.
-
-    ``completion``, ``done`` and ``complete`` are those of ``ChatStream``.
-    """
+    """An iterator over the chunks of one chat completion; what ``read_chat`` returns."""
 
     def __init__(self, chunks: Iterable[Bytes], loads: Callable[[str], Any]) -> None:
         super().__init__(loads)
@@ -103,11 +100,7 @@ class ChatReader(_Reader):
 
 
 class AsyncChatReader(_Reader):
-    """An asynchronous iterator over the chunks of one chat completion.
-
-    ``aread_chat`` returns it. ``completion``, ``done`` and ``complete`` are those of
-    ``ChatStream``.
-    """
+    """An iterator over the chunks of one chat completion; what ``aread_chat`` returns."""
 
     def __init__(self, chunks: AsyncIterable[Bytes], loads: Callable[[str], Any]) -> None:
         super().__init__(loads)
