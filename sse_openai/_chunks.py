@@ -143,67 +143,90 @@ class ChatCompletionChunk:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ChatCompletionChunk:
         """Return the chunk that a decoded JSON object stands for."""
-        rest = dict(value)
-        choices = rest.pop("choices", None)
+        get = value.get
+        usage, moderation = get("usage"), get("moderation")
         return cls(
-            rest.pop("id", None),
-            rest.pop("object", None),
-            rest.pop("created", None),
-            rest.pop("model", None),
-            # O10: null or missing is empty; without an index, the position counts.
-            [
-                _choice(choice, position)
-                for position, choice in enumerate(choices if isinstance(choices, list) else ())
-                if isinstance(choice, dict)
-            ],
-            rest.pop("service_tier", None),
-            rest.pop("system_fingerprint", None),
-            _json_object(rest.pop("usage", None)),
-            _json_object(rest.pop("moderation", None)),
-            rest.pop("obfuscation", None),
-            rest,
+            get("id"),
+            get("object"),
+            get("created"),
+            get("model"),
+            _choices(get("choices")),
+            get("service_tier"),
+            get("system_fingerprint"),
+            usage if usage is None else _json_object(usage),
+            moderation if moderation is None else _json_object(moderation),
+            get("obfuscation"),
+            _extra(value, _CHUNK_KEYS),
         )
 
 
+# What is read of each object. The rest is its ``extra``.
+_CHUNK_KEYS = frozenset(
+    "id object created model choices service_tier system_fingerprint usage moderation"
+    " obfuscation".split()
+)
+_CHOICE_KEYS = frozenset("index delta finish_reason logprobs".split())
+_DELTA_KEYS = frozenset(
+    "role content reasoning_content reasoning refusal tool_calls function_call audio".split()
+)
+_TOOL_CALL_KEYS = frozenset("index id type function custom".split())
+
+
+def _extra(value: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    if known.issuperset(value):  # nearly always; in C
+        return {}
+    return {key: value[key] for key in value if key not in known}
+
+
+def _choices(values: Any) -> list[Choice]:
+    # O10: null or missing is empty; without an index, the position counts.
+    if not isinstance(values, list):
+        return []
+    if len(values) == 1 and isinstance(values[0], dict):  # nearly always
+        return [_choice(values[0], 0)]
+    return [_choice(value, at) for at, value in enumerate(values) if isinstance(value, dict)]
+
+
 def _choice(value: dict[str, Any], position: int) -> Choice:
-    rest = dict(value)
-    index = rest.pop("index", None)
-    message = rest.pop("delta", None)
+    get = value.get
+    index = get("index")
+    message = get("delta")
+    extra = _extra(value, _CHOICE_KEYS)
     if message is None:
         # O10: a whole completion as one event has a message in the delta's place.
-        message = rest.pop("message", None)
+        message = extra.pop("message", None)
     return Choice(
         index if type(index) is int else position,
         _delta(message) if isinstance(message, dict) else Delta(),
-        _text(rest.pop("finish_reason", None)),
-        _json_object(rest.pop("logprobs", None)),
-        rest,
+        _text(get("finish_reason")),
+        _json_object(get("logprobs")),
+        extra,
     )
 
 
 def _delta(value: dict[str, Any]) -> Delta:
-    rest = dict(value)
-    content = rest.pop("content", None)
+    get = value.get
+    content = get("content")
+    if len(value) == 1 and isinstance(content, str):  # nearly always
+        return Delta(None, content, None, None, [], None, None, {})
     # O14: `reasoning_content` when a non-empty string, else `reasoning`; never both.
-    reasoning = _text(rest.pop("reasoning_content", None))
-    reasoning = reasoning or _text(rest.pop("reasoning", reasoning))
+    reasoning = _text(get("reasoning_content"))
+    reasoning = reasoning or _text(get("reasoning", reasoning))
     if isinstance(content, list):
         content, thinking = _content_parts(content)
         reasoning = reasoning or thinking
-    tool_calls = rest.pop("tool_calls", None)
+    calls = get("tool_calls")
     return Delta(
-        _text(rest.pop("role", None)),
+        _text(get("role")),
         _text(content),
         reasoning,
-        _text(rest.pop("refusal", None)),
-        [
-            _tool_call(call)
-            for call in (tool_calls if isinstance(tool_calls, list) else ())
-            if isinstance(call, dict)
-        ],
-        _function(rest.pop("function_call", None)),
-        _json_object(rest.pop("audio", None)),
-        rest,
+        _text(get("refusal")),
+        [_tool_call(call) for call in calls if isinstance(call, dict)]
+        if isinstance(calls, list)
+        else [],
+        _function(get("function_call")),
+        _json_object(get("audio")),
+        _extra(value, _DELTA_KEYS),
     )
 
 
@@ -221,18 +244,18 @@ def _content_parts(parts: list[Any]) -> tuple[str | None, str | None]:
 
 
 def _tool_call(value: dict[str, Any]) -> ToolCallDelta:
-    rest = dict(value)
-    index = rest.pop("index", None)
-    custom = rest.pop("custom", None)
+    get = value.get
+    index = get("index")
+    custom = get("custom")
     return ToolCallDelta(
         index if type(index) is int else None,
-        _text(rest.pop("id", None)),
-        _text(rest.pop("type", None)),
-        _function(rest.pop("function", None)),
+        _text(get("id")),
+        _text(get("type")),
+        _function(get("function")),
         CustomDelta(_text(custom.get("name")), _text(custom.get("input")))
         if isinstance(custom, dict)
         else None,
-        rest,
+        _extra(value, _TOOL_CALL_KEYS),
     )
 
 

@@ -10,13 +10,12 @@ Status and content type are for the caller to look at: here are only bytes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import Any, Self, TypeAlias
 
 from sse_core import EventStreamParser, ServerSentEvent
 
-from ._chat import ChatStream
+from ._chat import ChatStream, loads
 from ._chat_events import AsyncEventIterator, EventIterator
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
@@ -139,7 +138,7 @@ class AsyncChatReader(_Reader):
         raise StopAsyncIteration
 
 
-def read_chat(chunks: Iterable[Bytes], *, loads: Callable[[str], Any] = json.loads) -> ChatReader:
+def read_chat(chunks: Iterable[Bytes], *, loads: Callable[[str], Any] = loads) -> ChatReader:
     """Read a chat completion from the body of a response, as any HTTP client hands it out.
 
     Args:
@@ -155,7 +154,7 @@ def read_chat(chunks: Iterable[Bytes], *, loads: Callable[[str], Any] = json.loa
 
 
 def aread_chat(
-    chunks: AsyncIterable[Bytes], *, loads: Callable[[str], Any] = json.loads
+    chunks: AsyncIterable[Bytes], *, loads: Callable[[str], Any] = loads
 ) -> AsyncChatReader:
     """Read a chat completion from an asynchronous iterable of bytes, as ``read_chat``.
 

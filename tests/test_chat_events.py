@@ -138,7 +138,9 @@ def test_choices() -> None:
 def test_halves_of_a_character(field: str) -> None:
     """They are shown when both are there; one that stays alone is U+FFFD in the end."""
     texts = ["a\ud83d", "\ude00b", "\ud83d", "\ud83dc\ude00", "\ud83d"]
-    events = read(*(choice(**{field: text}) for text in texts), choice(finish_reason="stop"))
+    events = read(
+        *(choice(0, None, **{field: text}) for text in texts), choice(finish_reason="stop")
+    )
 
     assert ["a", "😀b", "\ufffd\ufffdc\ufffd", "\ufffd"] == [
         text for _, _, text in told(events)[:-1]
