@@ -335,10 +335,10 @@ class _Choice:
             if self._function_call is None:
                 self._function_call = _WholeCall()
             self._function_call.add(ToolCallDelta(function=delta.function_call))
-        for call in delta.tool_calls:
-            if self._calls.add(call) is None:
-                return False
-        return True
+        # Asked first, as most deltas have none and a generator costs more than all of that.
+        return not delta.tool_calls or all(
+            self._calls.add(call) is not None for call in delta.tool_calls
+        )
 
     def _add_logprobs(self, logprobs: JSONObject) -> None:
         if self._logprobs is None:

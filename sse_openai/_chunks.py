@@ -8,7 +8,7 @@ field of the wrong shape is as good as absent, and a key that is not known survi
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 __all__ = [
@@ -161,15 +161,10 @@ class ChatCompletionChunk:
 
 
 # What is read of each object. The rest is its ``extra``.
-_CHUNK_KEYS = frozenset(
-    "id object created model choices service_tier system_fingerprint usage moderation"
-    " obfuscation".split()
-)
-_CHOICE_KEYS = frozenset("index delta finish_reason logprobs".split())
-_DELTA_KEYS = frozenset(
-    "role content reasoning_content reasoning refusal tool_calls function_call audio".split()
-)
-_TOOL_CALL_KEYS = frozenset("index id type function custom".split())
+_CHUNK_KEYS = frozenset(each.name for each in fields(ChatCompletionChunk)) - {"extra"}
+_CHOICE_KEYS = frozenset(each.name for each in fields(Choice)) - {"extra"}
+_DELTA_KEYS = frozenset(each.name for each in fields(Delta)) - {"extra"} | {"reasoning_content"}
+_TOOL_CALL_KEYS = frozenset(each.name for each in fields(ToolCallDelta)) - {"extra"}
 
 
 def _extra(value: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
