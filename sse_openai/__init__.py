@@ -48,9 +48,9 @@ from ._partial_json import PartialJSON
 from ._read import AsyncChatReader, ChatReader, aread_chat, read_chat
 
 if TYPE_CHECKING:
-    from ._client import ChatEventStream, Client, stream_chat
+    from ._client import ChatEventStream, Client, ResponseEventStream, stream_chat
     from ._legacy import CompletionStream
-    from ._request import Endpoint, chat_request
+    from ._request import Endpoint, chat_request, responses_request
     from ._response import Response, ResponseFunctionToolCall
     from ._response_events import (
         ResponseAudioDeltaEvent,
@@ -194,8 +194,8 @@ __all__ = [
     "UsageReport",
     "aread_chat",
     "chat_request",
-    "responses_request",
     "read_chat",
+    "responses_request",
     "stream_chat",
 ]
 
