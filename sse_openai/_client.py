@@ -218,6 +218,7 @@ class ResponseEventStream:
         self._events: EventStream[ServerSentEvent] | None = None
         self._entered = False
         self._closed = False
+        self._failure: SSEError | None = None
 
     @property
     def response(self) -> APIResponse:
@@ -271,6 +272,8 @@ class ResponseEventStream:
             raise RuntimeError("enter the stream first")
         try:
             while not self._responses.done:
+                if self._failure is not None:
+                    raise self._failure
                 try:
                     event = await anext(self._events)
                 except StopAsyncIteration:
@@ -284,13 +287,14 @@ class ResponseEventStream:
                     if received is not None:
                         self._resumption.received()
                         return received
-        except APIError as exc:
-            if exc.status is None:
+        except SSEError as exc:
+            if isinstance(exc, APIError) and exc.status is None:
                 exc.of(self.http_response)
-            await self._events.aclose()
-            raise
-        except SSEError:
-            await self._events.aclose()
+            try:
+                await self.aclose()
+            except BaseException:  # cancelled: the next call raises
+                self._failure = exc
+                raise
             raise
         await self._events.aclose(drain=DRAIN_TIME)
         raise StopAsyncIteration
@@ -299,10 +303,10 @@ class ResponseEventStream:
         while True:
             found = self._resumption.after(error)
             if found is None:
-                if error is not None:
-                    raise error
-                self._responses.receive_eof()  # raises
-                return
+                if error is None:
+                    self._responses.receive_eof()
+                assert error is not None, "a stream without its final event is truncated"
+                raise error
             request, delay = found
             await anyio.sleep(delay)
             if self._closed:
@@ -319,6 +323,7 @@ class ResponseEventStream:
     async def aclose(self) -> None:
         """Close the connection and end the iteration. A background response goes on."""
         self._closed = True
+        self._failure = None
         if self._events is not None:
             await self._events.aclose()
 

@@ -282,13 +282,10 @@ class ResponseEventStream:
                     if received is not None:
                         self._resumption.received()
                         return received
-        except APIError as exc:
-            if exc.status is None:
+        except SSEError as exc:
+            if isinstance(exc, APIError) and exc.status is None:
                 exc.of(self.http_response)
-            self._events.close()
-            raise
-        except SSEError:
-            self._events.close()
+            self.close()
             raise
         self._events.close(drain=DRAIN_TIME)
         raise StopIteration
@@ -297,10 +294,10 @@ class ResponseEventStream:
         while True:
             found = self._resumption.after(error)
             if found is None:
-                if error is not None:
-                    raise error
-                self._responses.receive_eof()  # raises
-                return
+                if error is None:
+                    self._responses.receive_eof()
+                assert error is not None, "a stream without its final event is truncated"
+                raise error
             request, delay = found
             time.sleep(delay)
             if self._closed:

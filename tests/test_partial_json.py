@@ -301,3 +301,11 @@ def test_linear(shape: str) -> None:
 
     small, large = 32 * 2**10, 256 * 2**10
     assert min(seconds(large) for _ in range(3)) < 24 * min(seconds(small) for _ in range(3))
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_white_space_by_itself(cut: int) -> None:
+    """Pieces that end in white space, at each place where it may stand."""
+    text = '{ "a" : [ ] }'
+
+    assert {"a": []} == read(text[:cut], *text[cut:]).value

@@ -19,6 +19,7 @@ from sse_openai import (
     StreamTruncated,
     _retry,
 )
+from sse_openai._resume import Resumption
 
 from .scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunks
 from .shells import Cancelling, Shell, cancelled_at, on_every_shell, on_every_way_to_cancel
@@ -263,15 +264,78 @@ def test_error_in_the_stream(shell: Shell) -> None:
 
 @on_every_shell
 def test_use(shell: Shell) -> None:
-    """Entered once, read inside."""
-    module = sse_openai.sync if shell.blocking else sse_openai
-    client = module.Client(api_key="k", base_url="http://h")
-    responses = client.responses(model="m", input="hi")
+    """Entered once, read inside; after a failure the iteration is over."""
 
-    with pytest.raises(RuntimeError, match="enter"):
-        responses.http_response  # noqa: B018
+    async def scenario(responses: Any) -> None:
+        with pytest.raises(RuntimeError, match="enter"):
+            responses.http_response  # noqa: B018
+        with pytest.raises(RuntimeError, match="enter"):
+            await anext(responses)
+        await responses.aclose()
+        async with responses:
+            with pytest.raises(RuntimeError, match="entered once"):
+                await responses.__aenter__()
+            await anext(responses)
+            with pytest.raises(TransportError):
+                await anext(responses)
+            with pytest.raises(StopAsyncIteration):
+                await anext(responses)
+
+    with ScriptedServer(stream(EVENTS[:1], "close", whole=False)) as server:
+        shell.run(scenario, responses_of(shell, server.url))
     with pytest.raises(ValueError, match="always true"):
-        client.responses(model="m", input="hi", stream=False)
+        responses_of(shell, "http://h", stream=False)
+
+
+def responses_of(shell: Shell, url: str, **fields: Any) -> Any:
+    module: Any = sse_openai.sync if shell.blocking else sse_openai
+    client = module.Client(api_key="k", base_url=url, timeout=WAIT)
+    return client.responses(model="m", input="hi", **fields)
+
+
+@on_every_shell
+def test_closed_in_resuming(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed while it waits, it does not ask again."""
+    after = Resumption.after
+
+    def closes(self: Resumption, error: Any) -> Any:
+        found = after(self, error)
+        responses._closed = True
+        return found
+
+    async def scenario(responses: Any) -> None:
+        async with responses:
+            await anext(responses)
+            with pytest.raises(StopAsyncIteration):
+                await anext(responses)
+
+    monkeypatch.setattr(Resumption, "after", closes)
+    second = stream(EVENTS)
+    with ScriptedServer(stream(EVENTS[:1], "close", whole=False), second) as server:
+        responses = responses_of(shell, server.url, resume=True)
+        shell.run(scenario, responses)
+
+    assert not second.opened.is_set()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_cancelled_in_failing(backend: str) -> None:
+    """A failure whose close was cancelled is raised by the next call: it is no end."""
+
+    async def scenario(url: str) -> int:
+        async with sse_openai.Client(api_key="k", base_url=url, timeout=WAIT) as client:
+            async with client.responses(model="m", input="hi") as responses:
+                await anext(responses)
+                for attempts in range(9):
+                    try:
+                        await cancelled_at(1, "scope", anext(responses))
+                    except APIError:
+                        return attempts
+        raise AssertionError("an end where there was a failure")
+
+    failure = event(1, "error", code="server_error", message="m", param=None)
+    with ScriptedServer(stream([EVENTS[0] + failure], whole=False)) as server:
+        assert 1 == anyio.run(scenario, server.url, backend=backend)
 
 
 @on_every_way_to_cancel
