@@ -113,6 +113,7 @@ def test_closed_in_a_forked_process() -> None:
     """The parent's connection stays open: it is closed here, and not shut down."""
     script = chunked([CHUNK], "hold", last_chunk=False)
     with ScriptedServer(script) as server, sse_core.sync.stream(server.url) as events:
+        next(events)  # all that the server sends
         assert events._transport is not None
         with events._transport.dup() as parents:
             events._process = -1  # as after a fork
