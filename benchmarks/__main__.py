@@ -1,4 +1,4 @@
-"""The commands: python -m benchmarks parser | client | conformance | memory | plot."""
+"""The commands: python -m benchmarks parser | client | chat | conformance | memory | plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import client, client_peers, conformance, javascript, memory, peers, plot
+from . import chat, client, client_peers, conformance, javascript, memory, peers, plot
 from .measure import FULL, QUICK, measure
 from .parsers import OURS
 from .report import Cell, Run, machine, note
@@ -36,6 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--json", type=Path, metavar="FILE", help="save all samples")
     command.add_argument("--install", action="store_true", help="get the peers first")
     command.set_defaults(run=_client)
+
+    command = commands.add_parser("chat", help="time the readers of chat streams")
+    command.add_argument("--quick", action="store_true", help="few rounds, short streams")
+    command.add_argument("--json", type=Path, metavar="FILE", help="save all samples")
+    command.add_argument("--install", action="store_true", help="get the peers first")
+    command.set_defaults(run=_chat)
 
     command = commands.add_parser("conformance", help="run the vectors through all parsers")
     command.add_argument("--vectors", type=Path, default=conformance.VECTORS, metavar="FILE")
@@ -100,6 +106,14 @@ def _parser(options: argparse.Namespace) -> int:
 
 def _client(options: argparse.Namespace) -> int:
     run = client.measure(client.QUICK if options.quick else client.FULL)
+    print(run.markdown())
+    if options.json:
+        run.save(options.json)
+    return 0
+
+
+def _chat(options: argparse.Namespace) -> int:
+    run = chat.measure(QUICK, scale=10) if options.quick else chat.measure()
     print(run.markdown())
     if options.json:
         run.save(options.json)
