@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import chat, client, client_peers, conformance, javascript, memory, peers, plot
+from . import chat, chat_readers, client, client_peers, conformance, javascript, memory, peers, plot
 from .measure import FULL, QUICK, measure
 from .parsers import OURS
 from .report import Cell, Run, machine, note
@@ -65,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _install(options: argparse.Namespace) -> None:
-    ends_to_end = options.command == "client"
-    requirements = client_peers.REQUIREMENTS if ends_to_end else peers.REQUIREMENTS
+    own = {"client": client_peers.REQUIREMENTS, "chat": chat_readers.REQUIREMENTS}
+    requirements = own.get(options.command, peers.REQUIREMENTS)
     subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
-    if not ends_to_end:
+    if options.command != "client":
         javascript.install()
 
 

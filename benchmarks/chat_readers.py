@@ -28,7 +28,10 @@ from sse_openai._chat import loads
 from .javascript import FOLDER, Node
 from .parsers import OURS
 
-__all__ = ["FLOOR", "FOLDED", "TYPED", "Body", "Reader", "installed", "running"]
+__all__ = ["FLOOR", "FOLDED", "REQUIREMENTS", "TYPED", "Body", "Reader", "installed", "running"]
+
+REQUIREMENTS = ["msgspec", "openai", "orjson"]
+"""The distributions that ``--install`` gets; node and openai-node are npm's."""
 
 FLOOR = "json.loads"
 TYPED = f"{OURS}, chunks"

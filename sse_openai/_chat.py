@@ -150,7 +150,7 @@ class ChatStream:
         head.created = head.created or chunk.created
         head.model = head.model or chunk.model
         # O21, O22: the last that is not null; a later null takes nothing back.
-        if (usage := usage_of(chunk)) is not None:
+        if (chunk.usage is not None or chunk.extra) and (usage := usage_of(chunk)) is not None:
             head.usage = usage
         if chunk.service_tier is not None:
             head.service_tier = chunk.service_tier

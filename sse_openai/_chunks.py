@@ -156,7 +156,7 @@ class ChatCompletionChunk:
             usage if usage is None else _json_object(usage),
             moderation if moderation is None else _json_object(moderation),
             get("obfuscation"),
-            _extra(value, _CHUNK_KEYS),
+            {} if _CHUNK_KEYS.issuperset(value) else _extra(value, _CHUNK_KEYS),
         )
 
 
@@ -167,9 +167,8 @@ _DELTA_KEYS = frozenset(each.name for each in fields(Delta)) - {"extra"} | {"rea
 _TOOL_CALL_KEYS = frozenset(each.name for each in fields(ToolCallDelta)) - {"extra"}
 
 
+# Asked where an object is made: nearly always there is nothing else, and asking is in C.
 def _extra(value: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    if known.issuperset(value):  # nearly always; in C
-        return {}
     return {key: value[key] for key in value if key not in known}
 
 
@@ -184,17 +183,17 @@ def _choices(values: Any) -> list[Choice]:
 
 def _choice(value: dict[str, Any], position: int) -> Choice:
     get = value.get
-    index = get("index")
-    message = get("delta")
-    extra = _extra(value, _CHOICE_KEYS)
+    index, message = get("index"), get("delta")
+    finish_reason, logprobs = get("finish_reason"), get("logprobs")
+    extra = {} if _CHOICE_KEYS.issuperset(value) else _extra(value, _CHOICE_KEYS)
     if message is None:
         # O10: a whole completion as one event has a message in the delta's place.
         message = extra.pop("message", None)
     return Choice(
         index if type(index) is int else position,
         _delta(message) if isinstance(message, dict) else Delta(),
-        _text(get("finish_reason")),
-        _json_object(get("logprobs")),
+        finish_reason if finish_reason is None else _text(finish_reason),
+        logprobs if logprobs is None else _json_object(logprobs),
         extra,
     )
 
@@ -221,7 +220,7 @@ def _delta(value: dict[str, Any]) -> Delta:
         else [],
         _function(get("function_call")),
         _json_object(get("audio")),
-        _extra(value, _DELTA_KEYS),
+        {} if _DELTA_KEYS.issuperset(value) else _extra(value, _DELTA_KEYS),
     )
 
 
@@ -250,7 +249,7 @@ def _tool_call(value: dict[str, Any]) -> ToolCallDelta:
         CustomDelta(_text(custom.get("name")), _text(custom.get("input")))
         if isinstance(custom, dict)
         else None,
-        _extra(value, _TOOL_CALL_KEYS),
+        {} if _TOOL_CALL_KEYS.issuperset(value) else _extra(value, _TOOL_CALL_KEYS),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
@@ -14,8 +15,10 @@ from sse_openai import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatError,
+    ChatEvent,
     ChatStream,
     CompletionStream,
+    ContentDelta,
     JSONObject,
     Response,
     ResponseFunctionToolCall,
@@ -28,6 +31,8 @@ from sse_openai import (
     TypedEvent,
     TypedEventStream,
     UnknownEvent,
+    aread_chat,
+    read_chat,
 )
 
 
@@ -83,7 +88,7 @@ async def streams() -> None:
             assert_type(item, ServerSentEvent | Comment)
 
 
-async def chats(chat: ChatStream, event: ServerSentEvent) -> None:
+async def chats(chat: ChatStream, event: ServerSentEvent, bodies: AsyncIterator[bytes]) -> None:
     """Chunks and what they add up to."""
     assert_type(chat.receive_event(event), ChatCompletionChunk | None)
     assert_type(chat.completion, ChatCompletion)
@@ -91,6 +96,17 @@ async def chats(chat: ChatStream, event: ServerSentEvent) -> None:
         async for chunk in stream:
             assert_type(chunk, ChatCompletionChunk)
             assert_type(chunk.content, str | None)
+        async for told in stream.events():
+            assert_type(told, ChatEvent)
+            if told.type == "content.delta":
+                assert_type(told, ContentDelta)
+                assert_type(told.snapshot, str)
+    async for chunk in aread_chat(bodies):
+        assert_type(chunk, ChatCompletionChunk)
+    for chunk in read_chat([b""]):
+        assert_type(chunk, ChatCompletionChunk)
+    for told in read_chat([b""], loads=json.loads).events():
+        assert_type(told, ChatEvent)
     with sse_openai.sync.stream_chat(model="m", messages=[], temperature=0.5) as blocking:
         for chunk in blocking:
             assert_type(chunk.choices[0].delta.content, str | None)
