@@ -219,7 +219,8 @@ class Call:
         self.name: str | None = None
         self.custom = False
 
-    def add(self, delta: ToolCallDelta) -> None:
+    def identify(self, delta: ToolCallDelta) -> None:
+        """Take what a fragment says of which call it belongs to."""
         # O20: id, type and name are set once, because some servers repeat them.
         self.id = self.id or delta.id
         self.kind = self.kind or delta.type
@@ -228,6 +229,9 @@ class Call:
         if delta.custom is not None:
             self.custom = True
             self.name = self.name or delta.custom.name
+
+    def add(self, delta: ToolCallDelta) -> None:
+        """Take the text that a fragment brings: for the classes that keep it."""
 
 
 _Call = TypeVar("_Call", bound=Call)
@@ -249,6 +253,7 @@ class Calls(list[_Call]):
                 return None
             call = self._new()
             self.append(call)
+        call.identify(delta)
         call.add(delta)
         if call.id:
             self._by_id[call.id] = call
@@ -281,7 +286,6 @@ class _WholeCall(Call):
         self.input = _Text()
 
     def add(self, delta: ToolCallDelta) -> None:
-        super().add(delta)
         if delta.function is not None:
             self.arguments.add(delta.function.arguments)
         if delta.custom is not None:
@@ -334,7 +338,8 @@ class _Choice:
         if delta.function_call is not None:
             if self._function_call is None:
                 self._function_call = _WholeCall()
-            self._function_call.add(ToolCallDelta(function=delta.function_call))
+            self._function_call.identify(fragment := ToolCallDelta(function=delta.function_call))
+            self._function_call.add(fragment)
         # Asked first, as most deltas have none and a generator costs more than all of that.
         return not delta.tool_calls or all(
             self._calls.add(call) is not None for call in delta.tool_calls

@@ -247,7 +247,6 @@ class _LiveCall(Call):
         self._broken = False
 
     def add(self, delta: ToolCallDelta) -> None:
-        super().add(delta)
         part = delta.function.arguments if delta.function else None
         if delta.custom:
             part = delta.custom.input

@@ -200,24 +200,24 @@ def _choice(value: dict[str, Any], position: int) -> Choice:
 
 def _delta(value: dict[str, Any]) -> Delta:
     get = value.get
-    content = get("content")
-    if len(value) == 1 and isinstance(content, str):  # nearly always
-        return Delta(None, content, None, None, [], None, None, {})
+    content, calls = get("content"), get("tool_calls")
+    if len(value) == 1:  # nearly always
+        if isinstance(content, str):
+            return Delta(None, content, None, None, [], None, None, {})
+        if isinstance(calls, list):
+            return Delta(None, None, None, None, _tool_calls(calls), None, None, {})
     # O14: `reasoning_content` when a non-empty string, else `reasoning`; never both.
     reasoning = _text(get("reasoning_content"))
     reasoning = reasoning or _text(get("reasoning", reasoning))
     if isinstance(content, list):
         content, thinking = _content_parts(content)
         reasoning = reasoning or thinking
-    calls = get("tool_calls")
     return Delta(
         _text(get("role")),
         _text(content),
         reasoning,
         _text(get("refusal")),
-        [_tool_call(call) for call in calls if isinstance(call, dict)]
-        if isinstance(calls, list)
-        else [],
+        _tool_calls(calls),
         _function(get("function_call")),
         _json_object(get("audio")),
         {} if _DELTA_KEYS.issuperset(value) else _extra(value, _DELTA_KEYS),
@@ -235,6 +235,12 @@ def _content_parts(parts: list[Any]) -> tuple[str | None, str | None]:
             texts = [item.get("text") for item in inner if isinstance(item, dict)]
             found[kind] += [text for text in texts if isinstance(text, str)]
     return tuple("".join(texts) if texts else None for texts in found.values())  # type: ignore[return-value]  # two keys, two values
+
+
+def _tool_calls(values: Any) -> list[ToolCallDelta]:
+    if not isinstance(values, list):
+        return []
+    return [_tool_call(value) for value in values if isinstance(value, dict)]
 
 
 def _tool_call(value: dict[str, Any]) -> ToolCallDelta:
