@@ -29,7 +29,7 @@ def test_streams() -> None:
     """As long as asked for, and the same each time."""
     assert 60 == len(content(60).data) + 1
     assert content(60) == content(60)
-    assert 1000 <= len(arguments(1000).text) < 1100
+    assert 1000 <= len(json.dumps(json.loads(arguments(1000).text))) < 2000
     assert json.loads(arguments(1000).text)["done"]
 
 
@@ -55,7 +55,7 @@ def test_wrong_text_is_not_timed() -> None:
 def test_targets() -> None:
     """Ratios are of medians; what was not measured is neither met nor missed."""
     times = {FLOOR: 1.0, TYPED: 1.8, FOLDED: 2.0, "openai create": 30.0}
-    figures = [Figure("content", name, "", [9.0, each, 0.1]) for name, each in times.items()]
+    figures = [Figure("content", name, "", [99.0, each, 0.1]) for name, each in times.items()]
     figures.append(Figure("content", "wrong", "reads another text"))
     growth = [Growth("x", "chunks", [1, 2], [1.0, 1.4])]
     run = Run("a machine", {"wrong": "1"}, ["absent: not installed"], BRIEF, figures, growth)
