@@ -45,8 +45,9 @@ def content(chunks: int = CHUNKS) -> Body:
 
 def arguments(size: int = 20 * CHUNKS) -> Body:
     """Return a tool call with arguments of so many characters: one long string among others."""
-    text = json.dumps({"path": "a.py", "mode": 420, "code": "print('x')  # 你好\n" * (size // 20)})
-    text = text[:-1] + ', "done": true}'
+    line = "print('x')  # 你好\n"
+    code = line * (size // len(json.dumps(line)[1:-1]))
+    text = json.dumps({"path": "a.py", "mode": 420, "code": code, "done": True})
     call: dict[str, Any] = {"id": "call_1", "type": "function", "function": {"name": "write"}}
     parts = ["", *(text[at : at + 20] for at in range(0, len(text), 20))]
     data = []
