@@ -365,25 +365,21 @@ class EventStreamParser(_ParserOf["Item"]):
         retry, signalled = self._retry, self._signalled
         for line in lines:
             name, _, value = line.partition(": ")
-            if name == "data":
-                fields.append(value)
-            elif not line:
-                # "Set the last event ID string of the event source to the value of the last
-                # event ID buffer", and only then look whether there is any data.
-                self._last_event_id = id_buffer
-                if fields or (signalled and self._dispatch_empty):
-                    text = "\n".join(fields)
-                    items.append(ServerSentEvent(text, event_type or "message", id_buffer, retry))
-                    fields.clear()
-                event_type, retry, signalled = "", None, False
-            else:
-                if name and name not in _FIELDS:
-                    # No space after the colon, no colon, or a colon before that space.
-                    name, _, value = line.partition(":")
-                    if name == "data":
-                        fields.append(value)
-                        continue
-                if name == "event":
+            while True:  # once more for a line that does not look like most
+                if name == "data":
+                    fields.append(value)
+                elif not line:
+                    # "Set the last event ID string of the event source to the value of the last
+                    # event ID buffer", and only then look whether there is any data.
+                    self._last_event_id = id_buffer
+                    if fields or (signalled and self._dispatch_empty):
+                        text = "\n".join(fields)
+                        items.append(
+                            ServerSentEvent(text, event_type or "message", id_buffer, retry)
+                        )
+                        fields.clear()
+                    event_type, retry, signalled = "", None, False
+                elif name == "event":
                     event_type = value
                     signalled = True
                 elif name == "id":
@@ -395,11 +391,18 @@ class EventStreamParser(_ParserOf["Item"]):
                 elif name == "retry":
                     # "If the field value consists of only ASCII digits": int() takes more.
                     if value.isascii() and value.isdigit():
-                        digits = value.lstrip("0") or "0"
-                        self._reconnection_time = retry = int(digits[:MAX_RETRY_DIGITS])
+                        if len(value) > MAX_RETRY_DIGITS:
+                            value = value.lstrip("0")[:MAX_RETRY_DIGITS] or "0"
+                        self._reconnection_time = retry = int(value)
                     signalled = True
-                elif not name and self._comments:
-                    items.append(Comment(value))
+                elif not name:
+                    if self._comments:
+                        items.append(Comment(value))
+                elif name != (parts := line.partition(":"))[0]:
+                    # No space after the colon, no colon, or a colon before that space.
+                    name, _, value = parts
+                    continue
+                break
         self._event_type, self._id_buffer = event_type, id_buffer
         self._retry, self._signalled = retry, signalled
         return rest
@@ -408,10 +411,12 @@ class EventStreamParser(_ParserOf["Item"]):
         self, data: bytes | bytearray, items: list[Any]
     ) -> bytes | bytearray:
         """Take what belongs to the block under construction, where that is plain to see."""
+        if self._size > len(data):
+            # Rather the middle of a large event than its end. First the lines: to search
+            # many short ones for the end takes longer than to take them.
+            data = self._receive_data_lines(data)
         end = data.find(b"\n\n") + 2
-        if end < 2:
-            return self._receive_data_lines(data)
-        if end > _SMALL_BLOCK or 13 in data[:end]:
+        if end < 2 or end > _SMALL_BLOCK or 13 in data[:end]:
             return data
         self._receive_lines(data[:end], items)
         return b"" if self._failed else data[end:]

@@ -940,6 +940,13 @@ def test_small_reads_touch_no_more_than_large_ones(name: str) -> None:
     assert touched(LONG[name], 512) <= 2 * touched(LONG[name], 65536)
 
 
+def test_one_long_line_is_not_searched_for_separators() -> None:
+    """A single block costs no search, split or join that only several blocks need."""
+    stream = LONG["one line"]
+
+    assert touched(stream, len(stream)) <= 10.5 * len(stream)
+
+
 QUADRATIC = """
 class EventStreamParser:
     def __init__(self):
