@@ -15,11 +15,16 @@ Item = ServerSentEvent | Comment
 
 
 class Watched(EventStreamParser[Any]):
-    """Notes the lines that meet the general path."""
+    """Notes the lines that meet the general path, and what is looked through for blocks."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.general = b""
+        self.blocks = b""
+
+    def _receive_blocks(self, data: Any, items: list[Any]) -> Any:
+        self.blocks += data
+        return super()._receive_blocks(data, items)
 
     def _receive_lines(self, data: Any, items: list[Any]) -> Any:
         self.general += data[: data.rfind(b"\n") + 1]
@@ -47,6 +52,7 @@ def receive_all(parser: EventStreamParser[Any], *chunks: bytes) -> list[Any]:
         (b"event: a\ndata: b\n\nevent: \ndata: d\n\n", [("a", "b"), ("message", "d")]),
         (b"event: a\ndata: b\n\nevent: c", [("a", "b")]),
         (b"event: \xff\ndata: \xff\n\n", [("\ufffd", "\ufffd")]),
+        (b"event: \xff\ndata: \xff\n\n" * 2, [("\ufffd", "\ufffd")] * 2),
     ],
 )
 def test_plain_blocks_take_the_fast_path(stream: bytes, events: list[tuple[str, str]]) -> None:
@@ -55,6 +61,53 @@ def test_plain_blocks_take_the_fast_path(stream: bytes, events: list[tuple[str, 
 
     assert events == [(event.event, event.data) for event in parser.receive_data(stream)]
     assert b"" == parser.general
+
+
+@pytest.mark.parametrize(
+    ("block", "event"),
+    [
+        (b"data: a\n\n", ServerSentEvent("a", "message", "7")),
+        (b"data: \xff\n\n", ServerSentEvent("\ufffd", "message", "7")),
+        (b"event: a\ndata: b\n\n", ServerSentEvent("b", "a", "7")),
+        (b"event: \ndata: b\n\n", ServerSentEvent("b", "message", "7")),
+        (b"event: \xff\ndata: \xff\n\n", ServerSentEvent("\ufffd", "\ufffd", "7")),
+    ],
+)
+def test_one_plain_block_in_a_read_takes_a_way_of_its_own(
+    block: bytes, event: ServerSentEvent
+) -> None:
+    """Nothing is looked through that it cannot have."""
+    parser = Watched(last_event_id="7")
+
+    assert [event, event] == receive_all(parser, block, block)
+    assert (b"", b"") == (parser.general, parser.blocks)
+
+
+@pytest.mark.parametrize(
+    ("begin", "event"),
+    [
+        (b"data: x\n", ServerSentEvent("x\nb", "a")),
+        (b"event: x\n", ServerSentEvent("b", "a")),
+        (b"un", ServerSentEvent("b")),
+    ],
+)
+def test_one_plain_block_behind_a_beginning_belongs_to_it(
+    begin: bytes, event: ServerSentEvent
+) -> None:
+    """What looks like one whole block ends the one that was cut."""
+    assert [event] == receive_all(EventStreamParser(), begin, b"event: a\ndata: b\n\n")
+
+
+def test_lines_in_the_middle_of_a_large_event() -> None:
+    """They are taken at once, and the general path gets none of them."""
+    parser = Watched()
+    text = "x" * 100
+    parser.receive_data(f"data: {text}\n".encode())
+    parser.general = b""
+    items = receive_all(parser, b"data: \xff\ndata: b\nda", b"ta: c\ndata: d:\n")
+
+    assert ([], b"") == (items, parser.general)
+    assert [ServerSentEvent(f"{text}\n\ufffd\nb\nc\nd:")] == parser.receive_data(b"\n")
 
 
 @pytest.mark.parametrize(
