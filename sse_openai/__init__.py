@@ -45,6 +45,7 @@ from ._errors import (
     UnprocessableEntityError,
 )
 from ._partial_json import PartialJSON
+from ._rate_limit import RateLimit
 from ._read import AsyncChatReader, ChatReader, aread_chat, read_chat
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ __all__ = [
     "NotFoundError",
     "PartialJSON",
     "PermissionDeniedError",
+    "RateLimit",
     "RateLimitError",
     "ReasoningDelta",
     "RefusalDelta",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sse_core import ResponseError, SSEError, iter_events
 
 from ._completion import ChatCompletion
+from ._rate_limit import RateLimit, rate_limit
 
 if TYPE_CHECKING:
     import sse_core
@@ -80,6 +81,8 @@ class APIError(ChatError):
         """The ``x-request-id`` of the response."""
         self.retry_after: float | None = None
         """Seconds after which the endpoint asks to try again."""
+        self.rate_limit = RateLimit()
+        """What the response's headers say of limits; nothing without a response."""
         self.body = b""
         """The response's body where its status was the error, at most 64 KiB."""
 
@@ -88,6 +91,7 @@ class APIError(ChatError):
         self.status = response.status
         self.request_id = response.headers.get("x-request-id")
         self.retry_after = retry_after(response)
+        self.rate_limit = rate_limit(response.headers)
         return self
 
 

@@ -34,6 +34,7 @@ from ._chat_events import EventIterator
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
 from ._errors import APIError, api_error
+from ._rate_limit import RateLimit, rate_limit
 from ._request import (
     DEFAULT_TIMEOUT,
     DRAIN_TIME,
@@ -104,6 +105,11 @@ class ChatEventStream:
     def request_id(self) -> str | None:
         """The ``x-request-id`` of the response."""
         return self.response.headers.get("x-request-id")
+
+    @property
+    def rate_limit(self) -> RateLimit:
+        """What the response's headers say of limits of requests and tokens."""
+        return rate_limit(self.response.headers)
 
     def __enter__(self) -> Self:
         if self._entered:
@@ -243,6 +249,11 @@ class ResponseEventStream:
     def request_id(self) -> str | None:
         """The ``x-request-id`` of the current connection's response."""
         return self.http_response.headers.get("x-request-id")
+
+    @property
+    def rate_limit(self) -> RateLimit:
+        """What the headers of the current connection's response say of limits."""
+        return rate_limit(self.http_response.headers)
 
     def __enter__(self) -> Self:
         if self._entered:

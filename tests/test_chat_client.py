@@ -15,6 +15,7 @@ import sse_openai
 from sse_core import (
     HeadTimeout,
     ProtocolError,
+    ProxyError,
     ReadTimeout,
     ResponseError,
     Timeout,
@@ -26,6 +27,7 @@ from sse_openai import (
     ChatCompletionChunk,
     InternalServerError,
     MalformedChunk,
+    RateLimit,
     RateLimitError,
     StreamTruncated,
 )
@@ -50,7 +52,7 @@ def token(text: str, finish_reason: str | None = None) -> bytes:
 
 A, B, STOP = token("a"), token("b"), token("", "stop")
 DONE = b"data: [DONE]\n\n"
-FIELDS = b"X-Request-Id: r1\r\nRetry-After: 7\r\n"
+FIELDS = b"X-Request-Id: r1\r\nRetry-After: 7\r\nX-RateLimit-Reset-Tokens: 6m0s\r\n"
 CHUNKED = HEAD + FIELDS + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -94,6 +96,7 @@ def test_chat(shell: Shell) -> None:
     assert "ab" == chat.completion.choices[0].message.content
     assert (True, True) == (chat.done, chat.complete)
     assert (200, "r1") == (chat.response.status, chat.request_id)
+    assert RateLimit(reset_tokens=360) == chat.rate_limit
 
 
 @on_every_shell
@@ -152,6 +155,7 @@ def test_error_status(shell: Shell) -> None:
         error.retry_after,
         error.body,
     )
+    assert RateLimit(reset_tokens=360) == error.rate_limit
     assert isinstance(error.__cause__, ResponseError)
 
 
@@ -178,6 +182,7 @@ def test_error_in_the_stream(shell: Shell) -> None:
         error.request_id,
         error.retry_after,
     )
+    assert RateLimit(reset_tokens=360) == error.rate_limit
     assert error.completion == chat.completion
     assert "a" == chat.completion.choices[0].message.content
 
@@ -244,6 +249,34 @@ def test_max_retries(max_retries: int, expected: int, shell: Shell) -> None:
     assert type(error) is RateLimitError
     assert f"r{expected - 1}" == error.request_id
     assert expected == attempts(scripts)
+
+
+@on_every_shell
+@pytest.mark.parametrize("status", [403, 407])
+def test_proxy_that_refuses(status: int, shell: Shell) -> None:
+    """It would refuse again: one attempt, through a tunnel or without."""
+    for base_url in ("https://origin.test/v1", "http://origin.test/v1"):
+        scripts = [answered(status), chat_script(A, DONE)]
+        with ScriptedServer(*scripts) as proxy:
+            address = f"127.0.0.1:{proxy.port}"
+            chat = opened(shell, proxy, base_url=base_url, proxy=address)
+            _, _, error = shell.collect(chat)
+
+        assert isinstance(error, ProxyError if base_url.startswith("https") else APIError)
+        assert 1 == attempts(scripts)
+
+
+@on_every_shell
+def test_proxy_that_fails(shell: Shell) -> None:
+    """A 503 to CONNECT is tried again, after the time that it asks for."""
+    scripts = [answered(503), answered(503), answered(503, b"retry-after: 121\r\n"), answered(503)]
+    with ScriptedServer(*scripts) as proxy:
+        address = f"127.0.0.1:{proxy.port}"
+        chat = opened(shell, proxy, base_url="https://origin.test/v1", proxy=address, max_retries=9)
+        _, _, error = shell.collect(chat)
+
+    assert isinstance(error, ProxyError)
+    assert 3 == attempts(scripts)
 
 
 @on_every_shell
@@ -347,7 +380,7 @@ def test_use_before_entering(shell: Shell) -> None:
     async def scenario(chat: Any) -> None:
         with pytest.raises(RuntimeError, match="with"):
             await anext(chat)
-        for name in ("response", "request_id"):
+        for name in ("response", "request_id", "rate_limit"):
             with pytest.raises(RuntimeError, match="with"):
                 getattr(chat, name)
         assert [] == chat.completion.choices

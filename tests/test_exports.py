@@ -38,7 +38,7 @@ INNERMOST = {"_events", "_errors", "_parser", "_encoder"}
 # What interprets a stream knows no transport.
 INTERPRETATION = {
     *("_chat", "_chat_events", "_chunks", "_completion", "_errors", "_fields", "_legacy"),
-    *("_partial", "_partial_json", "_read"),
+    *("_partial", "_partial_json", "_rate_limit", "_read"),
     *("_response", "_response_events", "_responses", "_retry", "_typed"),
 }
 TRANSPORT = {"_client", "sync", "_serve", "socket", "ssl", "anyio", "h11"}

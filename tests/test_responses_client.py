@@ -25,7 +25,8 @@ from .scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunks
 from .shells import Cancelling, Shell, cancelled_at, on_every_shell, on_every_way_to_cancel
 from .test_chat_client import answered
 
-CHUNKED = HEAD + b"X-Request-Id: r1\r\nTransfer-Encoding: chunked\r\n\r\n"
+FIELDS = b"X-Request-Id: r1\r\nX-RateLimit-Remaining-Requests: 59\r\n"
+CHUNKED = HEAD + FIELDS + b"Transfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 ID = "resp_1"
 TEXT = "streams"
@@ -144,6 +145,7 @@ def test_response(shell: Shell) -> None:
                 responses.complete,
             )
             assert "r1" == responses.request_id
+            assert 59 == responses.rate_limit.remaining_requests
 
     with ScriptedServer(script) as server:
         with_client(shell, scenario, server.url)
