@@ -3,6 +3,7 @@
 The rules are those of OpenAI's own SDKs: connection errors and the statuses 408, 409,
 429 and 5xx, unless ``x-should-retry`` says otherwise; the delay that the response asks
 for, or one that doubles from half a second to eight, less up to a quarter at random.
+A proxy's refusal goes by its status too, and a certificate that was refused stays so.
 Only what failed before a stream began is tried again: never after an event.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from sse_core import ResponseError, SSEError, TransportError
+from sse_core import ProxyError, ResponseError, SSEError, TLSError, TransportError
 
 from ._errors import retry_after
 
@@ -37,7 +38,7 @@ def retry_delay(
         retries: how many retries there have been.
         uniform: the source of randomness, from 0 up to 1.
     """
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError | ProxyError):
         response = error.response
         transient = response.status in _TRANSIENT or response.status >= 500
         verdict = response.headers.get("x-should-retry", "")
@@ -46,7 +47,7 @@ def retry_delay(
         delay = retry_after(response)
         if delay is not None:
             return delay if delay <= LONGEST_RETRY_AFTER else None
-    elif not isinstance(error, TransportError):
+    elif isinstance(error, TLSError) or not isinstance(error, TransportError):
         return None
     back_off = min(FIRST_DELAY * 2.0 ** min(retries, 10), LONGEST_DELAY)
     return back_off * (1 - 0.25 * uniform())

@@ -10,9 +10,11 @@ from sse_core import (
     Headers,
     HeadTimeout,
     ProtocolError,
+    ProxyError,
     Response,
     ResponseError,
     SSEError,
+    TLSError,
     TransportError,
 )
 from sse_openai._retry import retry_delay
@@ -63,7 +65,31 @@ def test_transport_errors(error: SSEError) -> None:
     assert 0.5 == retry_delay(error, 0, uniform=least)
 
 
-@pytest.mark.parametrize("error", [ProtocolError("no HTTP"), EventTooLarge(1), SSEError("x")])
+@pytest.mark.parametrize(
+    ("code", "headers", "expected"),
+    [
+        (407, {}, None),
+        (403, {}, None),
+        (302, {}, None),
+        (502, {}, 0.5),
+        (504, {}, 0.5),
+        (429, {}, 0.5),
+        (503, {"retry_after": "3"}, 3),
+        (503, {"retry_after": "121"}, None),
+        (407, {"retry_after": "3"}, None),
+    ],
+)
+def test_proxy_that_refuses(code: int, headers: dict[str, str], expected: float | None) -> None:
+    """Its status decides, as an answer's does, and its Retry-After is kept to."""
+    error = ProxyError(status(code, **headers).response, "h:443")
+
+    assert expected == retry_delay(error, 0, uniform=least)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProtocolError("no HTTP"), EventTooLarge(1), SSEError("x"), TLSError("certificate")],
+)
 def test_other_errors(error: SSEError) -> None:
     """What the peer is does not change."""
     assert None is retry_delay(error, 0)
