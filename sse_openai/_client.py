@@ -27,7 +27,7 @@ from ._chat import ChatStream
 from ._chat_events import AsyncEventIterator
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
-from ._errors import APIError, api_error
+from ._errors import APIError, api_error, request_id
 from ._rate_limit import RateLimit, rate_limit
 from ._request import (
     DEFAULT_TIMEOUT,
@@ -98,8 +98,8 @@ class ChatEventStream:
 
     @property
     def request_id(self) -> str | None:
-        """The ``x-request-id`` of the response."""
-        return self.response.headers.get("x-request-id")
+        """The ``x-request-id`` of the response, or its ``request-id``."""
+        return request_id(self.response)
 
     @property
     def rate_limit(self) -> RateLimit:
@@ -250,8 +250,8 @@ class ResponseEventStream:
 
     @property
     def request_id(self) -> str | None:
-        """The ``x-request-id`` of the current connection's response."""
-        return self.http_response.headers.get("x-request-id")
+        """The ``x-request-id`` of the current connection's response, or its ``request-id``."""
+        return request_id(self.http_response)
 
     @property
     def rate_limit(self) -> RateLimit:

@@ -78,7 +78,7 @@ class APIError(ChatError):
         self.status: int | None = None
         """The HTTP status; 200 for an error in a stream, None without a response."""
         self.request_id: str | None = None
-        """The ``x-request-id`` of the response."""
+        """The ``x-request-id`` of the response, or its ``request-id``."""
         self.retry_after: float | None = None
         """Seconds after which the endpoint asks to try again."""
         self.rate_limit = RateLimit()
@@ -89,7 +89,7 @@ class APIError(ChatError):
     def of(self, response: sse_core.Response) -> APIError:
         """Note which response brought the error; return the error."""
         self.status = response.status
-        self.request_id = response.headers.get("x-request-id")
+        self.request_id = request_id(response)
         self.retry_after = retry_after(response)
         self.rate_limit = rate_limit(response.headers)
         return self
@@ -227,6 +227,11 @@ def api_error(error: ResponseError) -> APIError | ResponseError:
     api_error = _BY_STATUS.get(response.status, base)(**(arguments or {"message": message}))
     api_error.body = error.body
     return api_error.of(response)
+
+
+def request_id(response: sse_core.Response) -> str | None:
+    """Return what the endpoint calls the request: LiteLLM, as Anthropic, by another name."""
+    return response.headers.get("x-request-id") or response.headers.get("request-id")
 
 
 def retry_after(response: sse_core.Response) -> float | None:

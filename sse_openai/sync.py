@@ -33,7 +33,7 @@ from ._chat import ChatStream
 from ._chat_events import EventIterator
 from ._chunks import ChatCompletionChunk
 from ._completion import ChatCompletion
-from ._errors import APIError, api_error
+from ._errors import APIError, api_error, request_id
 from ._rate_limit import RateLimit, rate_limit
 from ._request import (
     DEFAULT_TIMEOUT,
@@ -103,8 +103,8 @@ class ChatEventStream:
 
     @property
     def request_id(self) -> str | None:
-        """The ``x-request-id`` of the response."""
-        return self.response.headers.get("x-request-id")
+        """The ``x-request-id`` of the response, or its ``request-id``."""
+        return request_id(self.response)
 
     @property
     def rate_limit(self) -> RateLimit:
@@ -247,8 +247,8 @@ class ResponseEventStream:
 
     @property
     def request_id(self) -> str | None:
-        """The ``x-request-id`` of the current connection's response."""
-        return self.http_response.headers.get("x-request-id")
+        """The ``x-request-id`` of the current connection's response, or its ``request-id``."""
+        return request_id(self.http_response)
 
     @property
     def rate_limit(self) -> RateLimit:

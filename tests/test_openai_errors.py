@@ -197,6 +197,7 @@ def test_request_id_and_retry_after() -> None:
     error = error_of("{}", response(429, x_request_id="r", retry_after="2"))
 
     assert ("r", 2) == (error.request_id, error.retry_after)
+    assert "s" == error_of("{}", response(429, request_id="s")).request_id
     assert (None, None) == (error_of("{}").request_id, error_of("{}").retry_after)
 
 
