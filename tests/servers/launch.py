@@ -46,6 +46,8 @@ class Kind:
     """What runs it, with {port}, {configuration} and {directory} to be filled in."""
     configuration: str = ""
     """For a proxy, its file in this folder."""
+    told: bool = False
+    """Whether it is told its port, as proxies are, instead of reporting it."""
 
     def missing(self) -> str | None:
         """Return why it cannot be started here, if so."""
@@ -71,6 +73,12 @@ def _output(command: tuple[str, ...]) -> str | None:
         timeout=WAIT,
     )
     return done.stdout if done.returncode == 0 else None
+
+
+LLAMA_CPP_PYTHON = os.environ.get("LLAMA_CPP_PYTHON", sys.executable)
+"""The interpreter that has llama-cpp-python."""
+
+_WITH_MODEL = (sys.executable, "-m", "tests.servers.tiny_model", "{directory}/tiny.gguf")
 
 
 def _python(name: str, modules: str, program: str) -> Kind:
@@ -118,17 +126,92 @@ KINDS = {
             ("caddy", "run", "--config", "{configuration}", "--adapter", "caddyfile"),
             "Caddyfile",
         ),
+        # What answers as OpenAI does.
+        _python("mock", "sse_openai.mock", "mock_program"),
+        Kind(
+            "aimock",
+            "node from 20.15 on, and @copilotkit/aimock from npm where NODE_PATH says",
+            ("node", "-e", 'require("@copilotkit/aimock")'),
+            ("node", str(HERE / "aimock_program.cjs"), "{port}"),
+        ),
+        Kind(
+            "litellm",
+            "litellm[proxy] from PyPI, its program in PATH",
+            ("litellm", "--version"),
+            # It asks the network for prices otherwise, and waits.
+            (
+                "env",
+                "LITELLM_LOCAL_MODEL_COST_MAP=True",
+                "litellm",
+                "--config",
+                "{configuration}",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "{port}",
+                "--telemetry",
+                "False",
+            ),
+            "litellm.yaml",
+        ),
+        Kind(
+            "llama-server",
+            "llama-server of llama.cpp in PATH",
+            ("llama-server", "--version"),
+            (
+                *_WITH_MODEL,
+                "llama-server",
+                "--model",
+                "{directory}/tiny.gguf",
+                "--jinja",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "{port}",
+                "--ctx-size",
+                "4096",
+                "--parallel",
+                "2",
+                "--threads",
+                "1",
+                "--no-warmup",
+            ),
+            told=True,
+        ),
+        Kind(
+            "llama-cpp-python",
+            "llama-cpp-python[server] from PyPI, LLAMA_CPP_PYTHON saying which python has it",
+            (LLAMA_CPP_PYTHON, "-c", "import llama_cpp.server"),
+            (
+                *_WITH_MODEL,
+                LLAMA_CPP_PYTHON,
+                "-m",
+                "llama_cpp.server",
+                "--model",
+                "{directory}/tiny.gguf",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "{port}",
+                "--n_ctx",
+                "512",
+                "--n_threads",
+                "1",
+            ),
+            told=True,
+        ),
     ]
 }
 
 
 class Server:
-    """One server, or a proxy in front of ``upstream``."""
+    """One server, or a proxy in front of ``upstream``, which comes first, and others."""
 
-    def __init__(self, kind: Kind, directory: Path, upstream: Server | None = None) -> None:
+    def __init__(self, kind: Kind, directory: Path, *upstreams: Server) -> None:
         self.kind = kind
         self.port = 0
-        self._upstream = upstream
+        self._upstreams = upstreams
+        self._told = kind.told or bool(upstreams)
         self._directory = directory
         self._configuration = directory / "configuration"
         self._log = directory / "log"
@@ -145,7 +228,7 @@ class Server:
         """Start it, on the port that it had before if there was one; wait until it listens."""
         # A port that was free may be taken by the time it is asked for.
         for _ in range(5):
-            port = self._launch(self.port or (_free_port() if self._upstream else 0))
+            port = self._launch(self.port or (_free_port() if self._told else 0))
             if port and self._listens(port):
                 self.port = port
                 return
@@ -177,9 +260,10 @@ class Server:
 
     def _launch(self, port: int) -> int:
         """Return the port, which a program reports and a proxy is told; 0 if there is none."""
-        if self._upstream is not None:
+        if self._upstreams:
             template = string.Template((HERE / self.kind.configuration).read_text())
-            text = template.substitute(port=port, upstream=self._upstream.port)
+            ports = {server.kind.name: server.port for server in self._upstreams}
+            text = template.substitute(ports, port=port, upstream=self._upstreams[0].port)
             self._configuration.write_text(text)
         known = {
             "port": port,
@@ -193,7 +277,7 @@ class Server:
                 cwd=ROOT,
                 env=os.environ | dict.fromkeys(_STATE, str(self._directory)),
                 stdin=subprocess.DEVNULL,
-                stdout=log if self._upstream else subprocess.PIPE,
+                stdout=log if self._told else subprocess.PIPE,
                 stderr=log,
             )
         reported = self._process.stdout
@@ -243,13 +327,13 @@ class Servers:
         self._directory = directory
         self._servers: dict[tuple[str, int], Server] = {}
 
-    def get(self, kind: Kind, upstream: Server | None = None) -> Server:
+    def get(self, kind: Kind, *upstreams: Server) -> Server:
         """Return a running server of that kind."""
-        key = kind.name, upstream.port if upstream else 0
+        key = kind.name, upstreams[0].port if upstreams else 0
         if key not in self._servers:
             directory = self._directory / f"{kind.name}-{len(self._servers)}"
             directory.mkdir()
-            self._servers[key] = Server(kind, directory, upstream)
+            self._servers[key] = Server(kind, directory, *upstreams)
         server = self._servers[key]
         if not server.running:
             server.start()
