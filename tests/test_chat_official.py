@@ -1,0 +1,447 @@
+"""ChatStream and its events next to the official client's, over well-formed streams; errors too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_core import EventStreamParser, Headers, Response, ResponseError
+from sse_openai import (
+    APIError,
+    ChatCompletion,
+    ChatStream,
+    MalformedChunk,
+    StreamTruncated,
+    read_chat,
+)
+from sse_openai._errors import api_error
+
+from .chat_streams import WellFormedChat, well_formed_chats
+from .response_streams import JSON, examples
+from .test_responses_official import http, without_parsed
+
+
+class Endpoint:
+    """Answers every request of an official client with the same, without a socket."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        transport = http.MockTransport(self.answer)
+        self.client = openai.OpenAI(
+            api_key="k",
+            base_url="http://x/v1",
+            max_retries=0,
+            http_client=http.Client(transport=transport),
+        )
+
+    def answer(self, request: http.Request) -> http.Response:
+        headers = {"content-type": "text/event-stream", **self.headers}
+        return http.Response(self.status, headers=headers, content=self.body)
+
+    def answers(
+        self, body: bytes, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Endpoint:
+        self.body, self.status, self.headers = body, status, headers or {}
+        return self
+
+    def read(self, **options: Any) -> tuple[list[Any], JSON]:
+        """Return the client's events, and the completion that it makes of them."""
+        with self.client.chat.completions.stream(model="m", messages=[], **options) as stream:
+            events = list(stream)
+            return events, without_parsed(stream.current_completion_snapshot.to_dict())
+
+    def chunks(self) -> list[Any]:
+        """Return what the client's ``create`` iterates over."""
+        return list(self.client.chat.completions.create(model="m", messages=[], stream=True))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    opened = Endpoint()
+    with opened.client:
+        yield opened
+
+
+def read(body: bytes) -> ChatStream:
+    """Read a body to its end, or raise what reading it raises."""
+    chat = ChatStream()
+    for event in EventStreamParser().receive_data(body):
+        if not chat.done:
+            chat.receive_event(event)
+    chat.receive_eof()
+    return chat
+
+
+MESSAGE = ("role", "content", "refusal")
+COMPLETION = ("id", "created", "model", "usage", "service_tier", "system_fingerprint")
+
+
+def of_ours(completion: ChatCompletion) -> JSON:
+    """Return all of a completion, in the shape of the API."""
+    choices = []
+    for choice in completion.choices:
+        message = choice.message
+        calls = [
+            {"id": call.id, "type": call.type}
+            | (
+                {"custom": {"name": call.custom.name, "input": call.custom.input}}
+                if call.custom
+                else {
+                    "function": {"name": call.function.name, "arguments": call.function.arguments}
+                }
+                if call.function
+                else {}
+            )
+            for call in message.tool_calls
+        ]
+        older = message.function_call
+        choices.append(
+            {
+                "index": choice.index,
+                "finish_reason": choice.finish_reason,
+                "logprobs": choice.logprobs,
+                "reasoning_content": message.reasoning,
+                "tool_calls": calls,
+                "audio": message.audio,
+                "function_call": older and {"name": older.name, "arguments": older.arguments},
+            }
+            | {key: getattr(message, key) for key in MESSAGE}
+        )
+    return {"choices": choices} | {key: getattr(completion, key) for key in COMPLETION}
+
+
+def of_theirs(completion: JSON) -> JSON:
+    """Return the same of the official client's."""
+    choices = []
+    for choice in completion["choices"]:
+        message = choice["message"]
+        calls = [
+            {key: value for key, value in call.items() if key != "index" and value is not None}
+            for call in message.get("tool_calls") or []
+        ]
+        # Of audio it has every key, null where nothing came.
+        audio = {k: v for k, v in (message.get("audio") or {}).items() if v is not None}
+        choices.append(
+            {
+                "index": choice["index"],
+                "finish_reason": choice["finish_reason"],
+                "logprobs": choice.get("logprobs"),
+                "tool_calls": calls,
+                "audio": audio or None,
+            }
+            | {key: message.get(key) for key in (*MESSAGE, "reasoning_content", "function_call")}
+        )
+    return {"choices": choices} | {key: completion.get(key) for key in COMPLETION}
+
+
+@given(well_formed_chats())
+@examples(60)
+def test_same_completion(endpoint: Endpoint, stream: WellFormedChat) -> None:
+    """Field by field, of every choice."""
+    _, completion = endpoint.answers(stream.body).read()
+
+    chat = read(stream.body)
+
+    assert of_theirs(completion) == of_ours(chat.completion)
+    assert (True, True) == (chat.done, chat.complete)
+
+
+@given(well_formed_chats())
+@examples(60)
+def test_same_chunks(endpoint: Endpoint, stream: WellFormedChat) -> None:
+    """Chunk by chunk, as ``create`` has them."""
+    official = endpoint.answers(stream.body).chunks()
+    ours = list(read_chat([stream.body]))
+
+    for theirs, mine in zip(official, ours, strict=True):
+        for key in (*COMPLETION, "object"):
+            found = getattr(theirs, key)
+            assert getattr(mine, key) == (found.to_dict() if key == "usage" and found else found)
+        for their_choice, my_choice in zip(theirs.choices, mine.choices, strict=True):
+            assert their_choice.index == my_choice.index
+            assert their_choice.finish_reason == my_choice.finish_reason
+            for key in MESSAGE:
+                assert getattr(their_choice.delta, key) == getattr(my_choice.delta, key)
+            their_calls = their_choice.delta.tool_calls or []
+            for their_call, my_call in zip(their_calls, my_choice.delta.tool_calls, strict=True):
+                for key in ("index", "id", "type"):
+                    assert getattr(their_call, key) == getattr(my_call, key)
+                if my_call.function:
+                    assert their_call.function.name == my_call.function.name
+                    assert their_call.function.arguments == my_call.function.arguments
+
+
+# Where the official helper has an event that ours has too: what of it is compared.
+SHARED = {
+    "content.delta": ("delta", "snapshot"),
+    "refusal.delta": ("delta", "snapshot"),
+    "tool_calls.function.arguments.delta": ("name", "index", "arguments", "arguments_delta"),
+    "tool_calls.function.arguments.done": ("name", "index", "arguments"),
+}
+
+
+@given(well_formed_chats(for_events=True))
+@examples(60)
+def test_same_events(endpoint: Endpoint, stream: WellFormedChat) -> None:
+    """Deltas and calls that are done, with what had come of each by then."""
+    official, _ = endpoint.answers(stream.body).read()
+
+    expected = [
+        (event.type, *(getattr(event, key) for key in SHARED[event.type]))
+        for event in official
+        if event.type in SHARED and getattr(event, "delta", None) != ""
+    ]
+    found = [
+        (event.type, *(getattr(event, key) for key in SHARED[event.type]))
+        for event in read_chat([stream.body]).events()
+        if event.type in SHARED
+    ]
+    # Theirs has a call done behind the first fragment of the next, ours before it.
+    assert sorted(expected) == sorted(found)
+
+
+# Errors.
+
+WORDS = st.none() | st.text(max_size=8)
+ERRORS = st.fixed_dictionaries(
+    {"message": st.text(min_size=1, max_size=20)},
+    optional={"type": WORDS, "param": WORDS, "code": WORDS | st.integers(0, 999)},
+)
+STATUSES = st.sampled_from(
+    [400, 401, 402, 403, 404, 405, 408, 409, 413, 418, 422, 424, 429, 451, 500, 502, 503, 504, 529]
+)
+
+
+@given(STATUSES, ERRORS, st.none() | st.just("req_1"))
+@examples(60)
+def test_same_status_errors(
+    endpoint: Endpoint, status: int, error: JSON, request_id: str | None
+) -> None:
+    """The class by its name, and what the body and the head say."""
+    headers = {"content-type": "application/json"}
+    if request_id:
+        headers["x-request-id"] = request_id
+    body = json.dumps({"error": error}).encode()
+    with pytest.raises(openai.APIStatusError) as caught:
+        endpoint.answers(body, status, headers).chunks()
+    fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    ours = api_error(ResponseError(Response(status, Headers(fields)), body))
+
+    theirs = caught.value
+    assert isinstance(ours, APIError)
+    named = type(theirs).__name__
+    assert type(ours).__name__ == ("APIError" if named == "APIStatusError" else named)
+    assert (status, request_id) == (ours.status, ours.request_id)
+    assert (theirs.status_code, theirs.request_id) == (ours.status, ours.request_id)
+    assert (theirs.type, theirs.param) == (ours.type, ours.param)
+    assert theirs.code == (None if ours.code is None else str(ours.code))
+    assert ours.message in theirs.message or json.dumps(ours.message) in json.dumps(theirs.message)
+
+
+@given(well_formed_chats(), ERRORS, st.integers(0, 20))
+@examples(60)
+def test_same_errors_in_the_stream(
+    endpoint: Endpoint, stream: WellFormedChat, error: JSON, after: int
+) -> None:
+    """An error object among the chunks is raised, with the same news; here with what had come."""
+    before = WellFormedChat([*stream.chunks[:after], {"error": error}])
+    with pytest.raises(openai.APIError) as theirs:
+        endpoint.answers(before.body).chunks()
+
+    with pytest.raises(APIError) as ours:
+        read(before.body)
+
+    assert theirs.value.message == ours.value.message
+    assert (theirs.value.type, theirs.value.param) == (ours.value.type, ours.value.param)
+    assert theirs.value.code == (None if ours.value.code is None else str(ours.value.code))
+    whole = read(WellFormedChat(stream.chunks[:after]).body).completion
+    assert whole == ours.value.completion
+
+
+# The deliberate differences, as docs/design.md lists them.
+
+BASE: JSON = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+
+
+def chunk(delta: JSON | None = None, index: int = 0, **fields: Any) -> JSON:
+    choice = {"index": index, "delta": delta or {}, "finish_reason": fields.pop("finish", None)}
+    return {**BASE, "choices": [choice], **fields}
+
+
+HI = chunk({"role": "assistant", "content": "Hi"})
+STOP = chunk(finish="stop")
+
+
+def body(*chunks: JSON) -> bytes:
+    return WellFormedChat(list(chunks)).body
+
+
+def call(**fields: Any) -> JSON:
+    return chunk({"tool_calls": [{"type": "function", **fields}]})
+
+
+FIRST = call(index=0, id="a", function={"name": "f", "arguments": "{"})
+
+
+@pytest.mark.parametrize(
+    ("chunks", "exception"),
+    [
+        ([chunk({"content": "x"}, index=1), HI], IndexError),
+        ([HI, call(id="a", function={"name": "f", "arguments": "{}"})], TypeError),
+        ([FIRST, call(index=None, function={"arguments": "}"})], TypeError),
+        ([HI, call(index=5, id="a", function={"name": "f", "arguments": "{}"})], IndexError),
+        ([HI | {"choices": None}], TypeError),
+    ],
+    ids=["choice 1 first", "no index", "null index", "index with a gap", "choices null"],
+)
+def test_differs_in_what_it_accepts(
+    endpoint: Endpoint, chunks: list[JSON], exception: type[Exception]
+) -> None:
+    """What compatible servers send is an exception of the interpreter there, and read here."""
+    with pytest.raises(exception):
+        endpoint.answers(body(*chunks, STOP)).read()
+
+    assert read(body(*chunks, STOP)).complete
+
+
+def test_differs_in_what_is_repeated(endpoint: Endpoint) -> None:
+    """Role, id and name that come again are doubled there."""
+    again = [
+        chunk({"role": "assistant"}),
+        call(index=0, id="a", function={"name": "f", "arguments": "{"}),
+        chunk({"role": "assistant"}),
+        call(index=0, id="a", function={"name": "f", "arguments": "}"}),
+    ]
+    _, completion = endpoint.answers(body(*again, STOP)).read()
+    message = completion["choices"][0]["message"]
+    assert ("assistantassistant", "aa") == (message["role"], message["tool_calls"][0]["id"])
+    assert "ff" == message["tool_calls"][0]["function"]["name"]
+
+    ours = read(body(*again, STOP)).completion.choices[0].message
+    assert ("assistant", "a") == (ours.role, ours.tool_calls[0].id)
+    assert ours.tool_calls[0].function is not None
+    assert ("f", "{}") == (ours.tool_calls[0].function.name, ours.tool_calls[0].function.arguments)
+
+
+def test_differs_in_usage_that_is_not_last(endpoint: Endpoint) -> None:
+    """A chunk without usage erases it there, and the fingerprint."""
+    known = {"usage": {"total_tokens": 3}, "system_fingerprint": "fp"}
+    chunks = body(HI | known, STOP)
+    _, completion = endpoint.answers(chunks).read()
+    assert (None, None) == (completion["usage"], completion["system_fingerprint"])
+
+    ours = read(chunks).completion
+    assert ({"total_tokens": 3}, "fp") == (ours.usage, ours.system_fingerprint)
+
+
+@pytest.mark.parametrize("data", [b"", body(HI).partition(b"data: [DONE]")[0]])
+def test_differs_in_truncation(endpoint: Endpoint, data: bytes) -> None:
+    """A stream that just ends is a success there, and so is one that never began."""
+    assert len(endpoint.answers(data).chunks()) == data.count(b"data:")
+
+    with pytest.raises(StreamTruncated):
+        read(data)
+
+
+def test_differs_in_chunks_without_object(endpoint: Endpoint) -> None:
+    """They are dropped by ``.stream()`` there."""
+    bare = {key: value for key, value in HI.items() if key != "object"}
+    _, completion = endpoint.answers(body(HI, bare, STOP)).read()
+    assert "Hi" == completion["choices"][0]["message"]["content"]
+
+    assert "HiHi" == read(body(HI, bare, STOP)).completion.choices[0].message.content
+
+
+@pytest.mark.parametrize(
+    ("reason", "exception"),
+    [
+        ("length", openai.LengthFinishReasonError),
+        ("content_filter", openai.ContentFilterFinishReasonError),
+    ],
+)
+def test_differs_in_finish_reasons(
+    endpoint: Endpoint, reason: str, exception: type[Exception]
+) -> None:
+    """The official final completion is an exception; here they are finish reasons."""
+    endpoint.answers(body(HI, chunk(finish=reason)))
+    with (
+        endpoint.client.chat.completions.stream(model="m", messages=[]) as stream,
+        pytest.raises(exception),
+    ):
+        stream.get_final_completion()
+
+    assert reason == read(endpoint.body).completion.choices[0].finish_reason
+
+
+def test_differs_in_errors_that_are_texts(endpoint: Endpoint) -> None:
+    """Their message is lost there."""
+    data = body(HI, {"error": "overloaded"})
+    with pytest.raises(openai.APIError, match="An error occurred during streaming"):
+        endpoint.answers(data).chunks()
+
+    with pytest.raises(APIError, match="overloaded"):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        body(HI, {"object": "error", "message": "overloaded", "code": 40303}),
+        b'event: error\ndata: {"message": "overloaded"}\n\n',
+    ],
+    ids=["object", "event"],
+)
+def test_differs_in_flat_errors(endpoint: Endpoint, data: bytes) -> None:
+    """They are chunks there."""
+    assert "overloaded" == endpoint.answers(data).chunks()[-1].message
+
+    with pytest.raises(APIError, match="overloaded"):
+        read(data)
+
+
+@pytest.mark.parametrize("data", [b"retry: 5\n\n", b"event: ping\ndata:\n\n", b"data: \n\n"])
+def test_differs_in_blocks_without_data(endpoint: Endpoint, data: bytes) -> None:
+    """They are JSON that cannot be read there."""
+    with pytest.raises(json.JSONDecodeError):
+        endpoint.answers(data + body(HI, STOP)).chunks()
+
+    assert read(data + body(HI, STOP)).complete
+
+
+def test_differs_in_data_that_is_no_json(endpoint: Endpoint) -> None:
+    """An exception of the adapter's own, with what had come."""
+    data = body(HI)[: -len("data: [DONE]\n\n")] + b"data: {\n\n"
+    with pytest.raises(json.JSONDecodeError):
+        endpoint.answers(data).chunks()
+
+    with pytest.raises(MalformedChunk) as caught:
+        read(data)
+    assert "Hi" == caught.value.completion.choices[0].message.content
+
+
+def test_differs_in_surrogates(endpoint: Endpoint) -> None:
+    """Two halves of a character that come in two deltas are one character here."""
+    halves = body(*(chunk({"content": half}) for half in ("\ud83d", "\ude00")), STOP)
+    events, _ = endpoint.answers(halves).read()
+    assert "\ud83d\ude00" in [getattr(event, "snapshot", None) for event in events]
+
+    assert "😀" == read(halves).completion.choices[0].message.content
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/json"])
+def test_differs_in_content_types(endpoint: Endpoint, content_type: str) -> None:
+    """What is no event stream is an empty one there; the client here does not begin to read it."""
+    answer = endpoint.answers(
+        b'{"error": {"message": "m"}}', headers={"content-type": content_type}
+    )
+
+    assert [] == answer.chunks()
