@@ -90,6 +90,43 @@ def test_same_response(endpoint: Endpoint, stream: WellFormed, without_output: b
         assert (theirs.type, theirs.sequence_number) == (mine.type, mine.sequence_number)
 
 
+@given(well_formed(ends=("incomplete", "failed")))
+@examples(60)
+def test_same_other_ends(endpoint: Endpoint, stream: WellFormed) -> None:
+    """Failed and incomplete responses, by the official client's last event."""
+    endpoint.body = stream.body
+    with endpoint.client.responses.stream(model="m", input="x") as events:
+        official = list(events)
+    ours = ResponseStream()
+    received = [ours.receive_event(event(value)) for value in stream.events]
+
+    assert without_parsed(official[-1].response.to_dict()) == ours.response
+    assert (True, False) == (ours.done, ours.complete)
+    assert [each.type for each in official] == [each.type for each in received if each]
+
+
+@given(well_formed())
+@examples(60)
+def test_same_events(endpoint: Endpoint, stream: WellFormed) -> None:
+    """Event by event, every field, under the same names."""
+    official, _ = endpoint.read(stream.body)
+    ours = ResponseStream()
+
+    for value, theirs in zip(stream.events, official, strict=True):
+        mine = ours.receive_event(event(value))
+        assert mine is not None
+        assert theirs.type == mine.type
+        for name in value:
+            found = getattr(theirs, name)
+            if name in ("item", "part", "response", "logprobs", "annotation"):
+                found = without_parsed(json.loads(json.dumps(found, default=as_dict)))
+            assert found == getattr(mine, name)
+
+
+def as_dict(model: Any) -> Any:
+    return model.to_dict()
+
+
 @given(well_formed())
 @examples(60)
 def test_same_snapshots(endpoint: Endpoint, stream: WellFormed) -> None:
