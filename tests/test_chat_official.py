@@ -428,6 +428,32 @@ def test_differs_in_data_that_is_no_json(endpoint: Endpoint) -> None:
     assert "Hi" == caught.value.completion.choices[0].message.content
 
 
+def test_differs_in_fragments_of_one_chunk(endpoint: Endpoint) -> None:
+    """Its event of the first of two fragments has both."""
+    fragments = [
+        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}},
+        {"index": 0, "function": {"arguments": "}"}},
+    ]
+    data = body(HI, chunk({"tool_calls": fragments}), STOP)
+    kind = "tool_calls.function.arguments.delta"
+    events, _ = endpoint.answers(data).read()
+    assert ["{}", "{}"] == [event.arguments for event in events if event.type == kind]
+
+    told = read_chat([data]).events()
+    assert ["{", "{}"] == [event.arguments for event in told if event.type == kind]
+
+
+def test_differs_in_custom_tools(endpoint: Endpoint) -> None:
+    """There are no events of their input there."""
+    custom = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}
+    data = body(HI, chunk({"tool_calls": [custom]}), chunk(finish="tool_calls"))
+    events, _ = endpoint.answers(data).read()
+    assert not [event for event in events if event.type.startswith("tool_calls")]
+
+    told = [event for event in read_chat([data]).events() if event.type.startswith("tool_calls")]
+    assert ["x", "x"] == [event.arguments for event in told]
+
+
 def test_differs_in_surrogates(endpoint: Endpoint) -> None:
     """Two halves of a character that come in two deltas are one character here."""
     halves = body(*(chunk({"content": half}) for half in ("\ud83d", "\ude00")), STOP)
@@ -439,7 +465,7 @@ def test_differs_in_surrogates(endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json"])
 def test_differs_in_content_types(endpoint: Endpoint, content_type: str) -> None:
-    """What is no event stream is an empty one there; the client here does not begin to read it."""
+    """An empty iteration there; ours is ``test_no_stream`` of test_chat_client."""
     answer = endpoint.answers(
         b'{"error": {"message": "m"}}', headers={"content-type": content_type}
     )
