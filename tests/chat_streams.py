@@ -157,7 +157,7 @@ def well_formed_chats(draw: st.DrawFn, for_events: bool = False) -> WellFormedCh
     with_usage = draw(st.booleans())
     if with_usage:
         base["usage"] = None
-    dealt = []
+    dealt: list[JSON] = []
     begun = 1
     while any(hands):
         # A choice begins when those before it have, and may go on whenever it likes.

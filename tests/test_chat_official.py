@@ -14,58 +14,24 @@ from hypothesis import strategies as st
 from sse_core import EventStreamParser, Headers, Response, ResponseError
 from sse_openai import (
     APIError,
+    ArgumentsDelta,
     ChatCompletion,
     ChatStream,
     MalformedChunk,
     StreamTruncated,
+    ToolCallDone,
     read_chat,
 )
 from sse_openai._errors import api_error
 
 from .chat_streams import WellFormedChat, well_formed_chats
+from .official_client import Official
 from .response_streams import JSON, examples
-from .test_responses_official import http, without_parsed
-
-
-class Endpoint:
-    """Answers every request of an official client with the same, without a socket."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.body = b""
-        transport = http.MockTransport(self.answer)
-        self.client = openai.OpenAI(
-            api_key="k",
-            base_url="http://x/v1",
-            max_retries=0,
-            http_client=http.Client(transport=transport),
-        )
-
-    def answer(self, request: http.Request) -> http.Response:
-        headers = {"content-type": "text/event-stream", **self.headers}
-        return http.Response(self.status, headers=headers, content=self.body)
-
-    def answers(
-        self, body: bytes, status: int = 200, headers: dict[str, str] | None = None
-    ) -> Endpoint:
-        self.body, self.status, self.headers = body, status, headers or {}
-        return self
-
-    def read(self, **options: Any) -> tuple[list[Any], JSON]:
-        """Return the client's events, and the completion that it makes of them."""
-        with self.client.chat.completions.stream(model="m", messages=[], **options) as stream:
-            events = list(stream)
-            return events, without_parsed(stream.current_completion_snapshot.to_dict())
-
-    def chunks(self) -> list[Any]:
-        """Return what the client's ``create`` iterates over."""
-        return list(self.client.chat.completions.create(model="m", messages=[], stream=True))
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    opened = Endpoint()
+def official() -> Iterator[Official]:
+    opened = Official()
     with opened.client:
         yield opened
 
@@ -144,9 +110,9 @@ def of_theirs(completion: JSON) -> JSON:
 
 @given(well_formed_chats())
 @examples(60)
-def test_same_completion(endpoint: Endpoint, stream: WellFormedChat) -> None:
+def test_same_completion(official: Official, stream: WellFormedChat) -> None:
     """Field by field, of every choice."""
-    _, completion = endpoint.answers(stream.body).read()
+    _, completion = official.answers(stream.body).chat()
 
     chat = read(stream.body)
 
@@ -156,12 +122,12 @@ def test_same_completion(endpoint: Endpoint, stream: WellFormedChat) -> None:
 
 @given(well_formed_chats())
 @examples(60)
-def test_same_chunks(endpoint: Endpoint, stream: WellFormedChat) -> None:
+def test_same_chunks(official: Official, stream: WellFormedChat) -> None:
     """Chunk by chunk, as ``create`` has them."""
-    official = endpoint.answers(stream.body).chunks()
+    their_chunks = official.answers(stream.body).chunks()
     ours = list(read_chat([stream.body]))
 
-    for theirs, mine in zip(official, ours, strict=True):
+    for theirs, mine in zip(their_chunks, ours, strict=True):
         for key in (*COMPLETION, "object"):
             found = getattr(theirs, key)
             assert getattr(mine, key) == (found.to_dict() if key == "usage" and found else found)
@@ -190,13 +156,13 @@ SHARED = {
 
 @given(well_formed_chats(for_events=True))
 @examples(60)
-def test_same_events(endpoint: Endpoint, stream: WellFormedChat) -> None:
+def test_same_events(official: Official, stream: WellFormedChat) -> None:
     """Deltas and calls that are done, with what had come of each by then."""
-    official, _ = endpoint.answers(stream.body).read()
+    events, _ = official.answers(stream.body).chat()
 
     expected = [
         (event.type, *(getattr(event, key) for key in SHARED[event.type]))
-        for event in official
+        for event in events
         if event.type in SHARED and getattr(event, "delta", None) != ""
     ]
     found = [
@@ -223,7 +189,7 @@ STATUSES = st.sampled_from(
 @given(STATUSES, ERRORS, st.none() | st.just("req_1"))
 @examples(60)
 def test_same_status_errors(
-    endpoint: Endpoint, status: int, error: JSON, request_id: str | None
+    official: Official, status: int, error: JSON, request_id: str | None
 ) -> None:
     """The class by its name, and what the body and the head say."""
     headers = {"content-type": "application/json"}
@@ -231,7 +197,7 @@ def test_same_status_errors(
         headers["x-request-id"] = request_id
     body = json.dumps({"error": error}).encode()
     with pytest.raises(openai.APIStatusError) as caught:
-        endpoint.answers(body, status, headers).chunks()
+        official.answers(body, status, headers).chunks()
     fields = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     ours = api_error(ResponseError(Response(status, Headers(fields)), body))
@@ -250,12 +216,12 @@ def test_same_status_errors(
 @given(well_formed_chats(), ERRORS, st.integers(0, 20))
 @examples(60)
 def test_same_errors_in_the_stream(
-    endpoint: Endpoint, stream: WellFormedChat, error: JSON, after: int
+    official: Official, stream: WellFormedChat, error: JSON, after: int
 ) -> None:
     """An error object among the chunks is raised, with the same news; here with what had come."""
     before = WellFormedChat([*stream.chunks[:after], {"error": error}])
     with pytest.raises(openai.APIError) as theirs:
-        endpoint.answers(before.body).chunks()
+        official.answers(before.body).chunks()
 
     with pytest.raises(APIError) as ours:
         read(before.body)
@@ -304,16 +270,16 @@ FIRST = call(index=0, id="a", function={"name": "f", "arguments": "{"})
     ids=["choice 1 first", "no index", "null index", "index with a gap", "choices null"],
 )
 def test_differs_in_what_it_accepts(
-    endpoint: Endpoint, chunks: list[JSON], exception: type[Exception]
+    official: Official, chunks: list[JSON], exception: type[Exception]
 ) -> None:
     """What compatible servers send is an exception of the interpreter there, and read here."""
     with pytest.raises(exception):
-        endpoint.answers(body(*chunks, STOP)).read()
+        official.answers(body(*chunks, STOP)).chat()
 
     assert read(body(*chunks, STOP)).complete
 
 
-def test_differs_in_what_is_repeated(endpoint: Endpoint) -> None:
+def test_differs_in_what_is_repeated(official: Official) -> None:
     """Role, id and name that come again are doubled there."""
     again = [
         chunk({"role": "assistant"}),
@@ -321,7 +287,7 @@ def test_differs_in_what_is_repeated(endpoint: Endpoint) -> None:
         chunk({"role": "assistant"}),
         call(index=0, id="a", function={"name": "f", "arguments": "}"}),
     ]
-    _, completion = endpoint.answers(body(*again, STOP)).read()
+    _, completion = official.answers(body(*again, STOP)).chat()
     message = completion["choices"][0]["message"]
     assert ("assistantassistant", "aa") == (message["role"], message["tool_calls"][0]["id"])
     assert "ff" == message["tool_calls"][0]["function"]["name"]
@@ -332,11 +298,11 @@ def test_differs_in_what_is_repeated(endpoint: Endpoint) -> None:
     assert ("f", "{}") == (ours.tool_calls[0].function.name, ours.tool_calls[0].function.arguments)
 
 
-def test_differs_in_usage_that_is_not_last(endpoint: Endpoint) -> None:
+def test_differs_in_usage_that_is_not_last(official: Official) -> None:
     """A chunk without usage erases it there, and the fingerprint."""
     known = {"usage": {"total_tokens": 3}, "system_fingerprint": "fp"}
     chunks = body(HI | known, STOP)
-    _, completion = endpoint.answers(chunks).read()
+    _, completion = official.answers(chunks).chat()
     assert (None, None) == (completion["usage"], completion["system_fingerprint"])
 
     ours = read(chunks).completion
@@ -344,18 +310,18 @@ def test_differs_in_usage_that_is_not_last(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", body(HI).partition(b"data: [DONE]")[0]])
-def test_differs_in_truncation(endpoint: Endpoint, data: bytes) -> None:
+def test_differs_in_truncation(official: Official, data: bytes) -> None:
     """A stream that just ends is a success there, and so is one that never began."""
-    assert len(endpoint.answers(data).chunks()) == data.count(b"data:")
+    assert len(official.answers(data).chunks()) == data.count(b"data:")
 
     with pytest.raises(StreamTruncated):
         read(data)
 
 
-def test_differs_in_chunks_without_object(endpoint: Endpoint) -> None:
+def test_differs_in_chunks_without_object(official: Official) -> None:
     """They are dropped by ``.stream()`` there."""
     bare = {key: value for key, value in HI.items() if key != "object"}
-    _, completion = endpoint.answers(body(HI, bare, STOP)).read()
+    _, completion = official.answers(body(HI, bare, STOP)).chat()
     assert "Hi" == completion["choices"][0]["message"]["content"]
 
     assert "HiHi" == read(body(HI, bare, STOP)).completion.choices[0].message.content
@@ -369,24 +335,25 @@ def test_differs_in_chunks_without_object(endpoint: Endpoint) -> None:
     ],
 )
 def test_differs_in_finish_reasons(
-    endpoint: Endpoint, reason: str, exception: type[Exception]
+    official: Official, reason: str, exception: type[Exception]
 ) -> None:
     """The official final completion is an exception; here they are finish reasons."""
-    endpoint.answers(body(HI, chunk(finish=reason)))
+    data = body(HI, chunk(finish=reason))
+    client = official.answers(data).client
     with (
-        endpoint.client.chat.completions.stream(model="m", messages=[]) as stream,
+        client.chat.completions.stream(model="m", messages=[]) as stream,
         pytest.raises(exception),
     ):
         stream.get_final_completion()
 
-    assert reason == read(endpoint.body).completion.choices[0].finish_reason
+    assert reason == read(data).completion.choices[0].finish_reason
 
 
-def test_differs_in_errors_that_are_texts(endpoint: Endpoint) -> None:
+def test_differs_in_errors_that_are_texts(official: Official) -> None:
     """Their message is lost there."""
     data = body(HI, {"error": "overloaded"})
     with pytest.raises(openai.APIError, match="An error occurred during streaming"):
-        endpoint.answers(data).chunks()
+        official.answers(data).chunks()
 
     with pytest.raises(APIError, match="overloaded"):
         read(data)
@@ -400,35 +367,35 @@ def test_differs_in_errors_that_are_texts(endpoint: Endpoint) -> None:
     ],
     ids=["object", "event"],
 )
-def test_differs_in_flat_errors(endpoint: Endpoint, data: bytes) -> None:
+def test_differs_in_flat_errors(official: Official, data: bytes) -> None:
     """They are chunks there."""
-    assert "overloaded" == endpoint.answers(data).chunks()[-1].message
+    assert "overloaded" == official.answers(data).chunks()[-1].message
 
     with pytest.raises(APIError, match="overloaded"):
         read(data)
 
 
 @pytest.mark.parametrize("data", [b"retry: 5\n\n", b"event: ping\ndata:\n\n", b"data: \n\n"])
-def test_differs_in_blocks_without_data(endpoint: Endpoint, data: bytes) -> None:
+def test_differs_in_blocks_without_data(official: Official, data: bytes) -> None:
     """They are JSON that cannot be read there."""
     with pytest.raises(json.JSONDecodeError):
-        endpoint.answers(data + body(HI, STOP)).chunks()
+        official.answers(data + body(HI, STOP)).chunks()
 
     assert read(data + body(HI, STOP)).complete
 
 
-def test_differs_in_data_that_is_no_json(endpoint: Endpoint) -> None:
+def test_differs_in_data_that_is_no_json(official: Official) -> None:
     """An exception of the adapter's own, with what had come."""
     data = body(HI)[: -len("data: [DONE]\n\n")] + b"data: {\n\n"
     with pytest.raises(json.JSONDecodeError):
-        endpoint.answers(data).chunks()
+        official.answers(data).chunks()
 
     with pytest.raises(MalformedChunk) as caught:
         read(data)
     assert "Hi" == caught.value.completion.choices[0].message.content
 
 
-def test_differs_in_fragments_of_one_chunk(endpoint: Endpoint) -> None:
+def test_differs_in_fragments_of_one_chunk(official: Official) -> None:
     """Its event of the first of two fragments has both."""
     fragments = [
         {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}},
@@ -436,37 +403,37 @@ def test_differs_in_fragments_of_one_chunk(endpoint: Endpoint) -> None:
     ]
     data = body(HI, chunk({"tool_calls": fragments}), STOP)
     kind = "tool_calls.function.arguments.delta"
-    events, _ = endpoint.answers(data).read()
+    events, _ = official.answers(data).chat()
     assert ["{}", "{}"] == [event.arguments for event in events if event.type == kind]
 
     told = read_chat([data]).events()
-    assert ["{", "{}"] == [event.arguments for event in told if event.type == kind]
+    assert ["{", "{}"] == [event.arguments for event in told if isinstance(event, ArgumentsDelta)]
 
 
-def test_differs_in_custom_tools(endpoint: Endpoint) -> None:
+def test_differs_in_custom_tools(official: Official) -> None:
     """There are no events of their input there."""
     custom = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}
     data = body(HI, chunk({"tool_calls": [custom]}), chunk(finish="tool_calls"))
-    events, _ = endpoint.answers(data).read()
+    events, _ = official.answers(data).chat()
     assert not [event for event in events if event.type.startswith("tool_calls")]
 
-    told = [event for event in read_chat([data]).events() if event.type.startswith("tool_calls")]
+    told = [e for e in read_chat([data]).events() if isinstance(e, ArgumentsDelta | ToolCallDone)]
     assert ["x", "x"] == [event.arguments for event in told]
 
 
-def test_differs_in_surrogates(endpoint: Endpoint) -> None:
+def test_differs_in_surrogates(official: Official) -> None:
     """Two halves of a character that come in two deltas are one character here."""
     halves = body(*(chunk({"content": half}) for half in ("\ud83d", "\ude00")), STOP)
-    events, _ = endpoint.answers(halves).read()
+    events, _ = official.answers(halves).chat()
     assert "\ud83d\ude00" in [getattr(event, "snapshot", None) for event in events]
 
     assert "😀" == read(halves).completion.choices[0].message.content
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/json"])
-def test_differs_in_content_types(endpoint: Endpoint, content_type: str) -> None:
+def test_differs_in_content_types(official: Official, content_type: str) -> None:
     """An empty iteration there; ours is ``test_no_stream`` of test_chat_client."""
-    answer = endpoint.answers(
+    answer = official.answers(
         b'{"error": {"message": "m"}}', headers={"content-type": content_type}
     )
 

@@ -16,52 +16,15 @@ from sse_core import EventStreamParser
 from sse_openai import APIError, ResponseItemStatusEvent, ResponseStream, StreamTruncated
 from sse_openai._response_events import EVENTS
 
+from .official_client import Official, without_parsed
 from .response_streams import JSON, WellFormed, event, examples, well_formed
-
-try:
-    import httpx2 as http
-except ImportError:  # openai 2
-    import httpx as http  # type: ignore[no-redef]
-
-
-class Endpoint:
-    """Answers every request of an official client with one body, without a socket."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        transport = http.MockTransport(self.answer)
-        self.client = openai.OpenAI(
-            api_key="k", base_url="http://x/v1", http_client=http.Client(transport=transport)
-        )
-
-    def answer(self, request: http.Request) -> http.Response:
-        headers = {"content-type": "text/event-stream"}
-        return http.Response(200, headers=headers, content=self.body)
-
-    def read(self, body: bytes) -> tuple[list[Any], JSON]:
-        """Return the client's events, and the response that it makes of them."""
-        self.body = body
-        with self.client.responses.stream(model="m", input="x") as stream:
-            events = list(stream)
-            return events, without_parsed(stream.get_final_response().to_dict())
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    opened = Endpoint()
+def official() -> Iterator[Official]:
+    opened = Official()
     with opened.client:
         yield opened
-
-
-def without_parsed(value: Any) -> Any:
-    """Leave out what the client adds of its own: parsed texts and arguments."""
-    if isinstance(value, dict):
-        return {
-            key: without_parsed(item)
-            for key, item in value.items()
-            if key not in ("parsed", "parsed_arguments")
-        }
-    return [without_parsed(item) for item in value] if isinstance(value, list) else value
 
 
 def read(body: bytes) -> ResponseStream:
@@ -74,45 +37,43 @@ def read(body: bytes) -> ResponseStream:
 
 @given(well_formed(), st.booleans())
 @examples(60)
-def test_same_response(endpoint: Endpoint, stream: WellFormed, without_output: bool) -> None:
+def test_same_response(official: Official, stream: WellFormed, without_output: bool) -> None:
     """Field by field, also where the last event has no output and the items stand in."""
     if without_output:
         stream.response["output"] = None
 
-    official, response = endpoint.read(stream.body)
+    events, response = official.answers(stream.body).response()
     ours = ResponseStream()
     received = [ours.receive_event(event(value)) for value in stream.events]
 
     # Where nothing came at all, null stays null here, and is a list there.
     assert response == ours.response | {"output": ours.response.output}
-    for theirs, mine in zip(official, received, strict=True):
+    for theirs, mine in zip(events, received, strict=True):
         assert mine is not None
         assert (theirs.type, theirs.sequence_number) == (mine.type, mine.sequence_number)
 
 
 @given(well_formed(ends=("incomplete", "failed")))
 @examples(60)
-def test_same_other_ends(endpoint: Endpoint, stream: WellFormed) -> None:
+def test_same_other_ends(official: Official, stream: WellFormed) -> None:
     """Failed and incomplete responses, by the official client's last event."""
-    endpoint.body = stream.body
-    with endpoint.client.responses.stream(model="m", input="x") as events:
-        official = list(events)
+    events = official.answers(stream.body).response_events()
     ours = ResponseStream()
     received = [ours.receive_event(event(value)) for value in stream.events]
 
-    assert without_parsed(official[-1].response.to_dict()) == ours.response
+    assert without_parsed(events[-1].response.to_dict()) == ours.response
     assert (True, False) == (ours.done, ours.complete)
-    assert [each.type for each in official] == [each.type for each in received if each]
+    assert [each.type for each in events] == [each.type for each in received if each]
 
 
 @given(well_formed())
 @examples(60)
-def test_same_events(endpoint: Endpoint, stream: WellFormed) -> None:
+def test_same_events(official: Official, stream: WellFormed) -> None:
     """Event by event, every field, under the same names."""
-    official, _ = endpoint.read(stream.body)
+    events, _ = official.answers(stream.body).response()
     ours = ResponseStream()
 
-    for value, theirs in zip(stream.events, official, strict=True):
+    for value, theirs in zip(stream.events, events, strict=True):
         mine = ours.receive_event(event(value))
         assert mine is not None
         assert theirs.type == mine.type
@@ -129,12 +90,12 @@ def as_dict(model: Any) -> Any:
 
 @given(well_formed())
 @examples(60)
-def test_same_snapshots(endpoint: Endpoint, stream: WellFormed) -> None:
+def test_same_snapshots(official: Official, stream: WellFormed) -> None:
     """After each delta of text or arguments, what has come of it so far."""
-    official, _ = endpoint.read(stream.body)
+    events, _ = official.answers(stream.body).response()
     ours = ResponseStream()
 
-    for value, theirs in zip(stream.events, official, strict=True):
+    for value, theirs in zip(stream.events, events, strict=True):
         ours.receive_event(event(value))
         if hasattr(theirs, "snapshot"):
             item = next(item for item in ours.response.output if item.id == value["item_id"])
@@ -217,20 +178,20 @@ WHOLE = [CREATED, ADDED, PART, DELTA, ITEM_DONE]
     ],
     ids=["without created", "without item added", "without part added", "another id"],
 )
-def test_differs_in_what_it_accepts(endpoint: Endpoint, values: list[JSON]) -> None:
+def test_differs_in_what_it_accepts(official: Official, values: list[JSON]) -> None:
     """Missing beginnings are made up for, and the id of a response may change."""
     with pytest.raises((RuntimeError, IndexError)):
-        endpoint.read(body_of(*values))
+        official.answers(body_of(*values)).response()
 
     assert "Hi" == read(body_of(*values)).response.output_text
 
 
 @pytest.mark.parametrize("kind", ["failed", "incomplete"])
-def test_differs_in_other_ends(endpoint: Endpoint, kind: str) -> None:
+def test_differs_in_other_ends(official: Official, kind: str) -> None:
     """Failed and incomplete responses are values, with what they have; there they are none."""
     body = body_of(*WHOLE, final(kind))
     with pytest.raises(RuntimeError, match=r"response\.completed"):
-        endpoint.read(body)
+        official.answers(body).response()
 
     stream = read(body)
     assert (kind, "Hi", False) == (
@@ -240,52 +201,51 @@ def test_differs_in_other_ends(endpoint: Endpoint, kind: str) -> None:
     )
 
 
-def test_differs_in_truncation(endpoint: Endpoint) -> None:
+def test_differs_in_truncation(official: Official) -> None:
     """The iteration there just ends; here it raises, with what had come."""
-    endpoint.body = body_of(*WHOLE)
-    with endpoint.client.responses.stream(model="m", input="x") as official:
-        assert len(WHOLE) == len(list(official))
+    body = body_of(*WHOLE)
+    assert len(WHOLE) == len(official.answers(body).response_events())
 
     with pytest.raises(StreamTruncated) as caught:
-        read(endpoint.body)
+        read(body)
     assert caught.value.response is not None
     assert "Hi" == caught.value.response.output_text
 
 
-def test_differs_in_flat_errors(endpoint: Endpoint) -> None:
+def test_differs_in_flat_errors(official: Official) -> None:
     """The error as the reference has it is an ordinary event there, and raised here."""
-    endpoint.body = body_of(*WHOLE, {"type": "error", "message": "m", "code": "c", "param": None})
-    with endpoint.client.responses.stream(model="m", input="x") as official:
-        assert "error" == list(official)[-1].type
+    body = body_of(*WHOLE, {"type": "error", "message": "m", "code": "c", "param": None})
+    assert "error" == official.answers(body).response_events()[-1].type
 
     with pytest.raises(APIError, match="m") as caught:
-        read(endpoint.body)
+        read(body)
     assert "c" == caught.value.code
 
 
-def test_differs_in_empty_output(endpoint: Endpoint) -> None:
+def test_differs_in_empty_output(official: Official) -> None:
     """Where the last event has an empty output, the text is lost there."""
     body = body_of(*WHOLE, final(output=[]))
 
-    _, response = endpoint.read(body)
+    _, response = official.answers(body).response()
     assert [] == response["output"]
     assert "Hi" == read(body).response.output_text
 
 
-def test_differs_after_the_end(endpoint: Endpoint) -> None:
+def test_differs_after_the_end(official: Official) -> None:
     """Nothing after the final event is looked at here."""
     body = body_of(*WHOLE, final(), {"type": "error", "error": {"message": "late"}})
     with pytest.raises(openai.APIError, match="late"):
-        endpoint.read(body)
+        official.answers(body).response()
 
     assert read(body).complete
 
 
-def test_differs_in_surrogates(endpoint: Endpoint) -> None:
+def test_differs_in_surrogates(official: Official) -> None:
     """Two halves of a character that come in two deltas are one character here."""
     halves = [DELTA | {"delta": half} for half in ("\ud83d", "\ude00")]
-    official, _ = endpoint.read(body_of(CREATED, ADDED, PART, *halves, ITEM_DONE, final()))
-    assert "\ud83d\ude00" == official[4].snapshot
+    body = body_of(CREATED, ADDED, PART, *halves, ITEM_DONE, final())
+    events, _ = official.answers(body).response()
+    assert "\ud83d\ude00" == events[4].snapshot
 
     stream = ResponseStream()
     for value in (CREATED, ADDED, PART, *halves):
