@@ -91,7 +91,7 @@ def constructor(node: ast.ClassDef, value: type) -> str:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
             if item.target.id[0] != "_" and "ClassVar" not in ast.unparse(item.annotation)
         ]
-        return f"(\n    {', '.join(fields)}\n)".replace(", ", ",\n    ") if fields else ""
+        return "(\n    " + ",\n    ".join(fields) + "\n)" if fields else ""
     return ""
 
 

@@ -46,6 +46,8 @@ def loads(text: str) -> Any:
 class ChatStream:
     """Reads the events of one streamed chat completion and keeps what they add up to.
 
+    ``POST /chat/completions`` of the API reference (docs/openai.md, 1), by the rules O3 to O25.
+
     Args:
         loads: decodes JSON text, as ``orjson.loads`` does; the standard library's decoder
             by default. It may raise ValueError or RecursionError.

@@ -78,7 +78,9 @@ class _Text:
 @dataclass(slots=True)
 class _TextDelta:
     choice_index: int
+    """Which choice, counted from 0."""
     delta: str
+    """Text to append; never empty."""
     _text: _Text = field(repr=False, compare=False)
     _parts: int = field(repr=False, compare=False)
 
@@ -90,41 +92,51 @@ class _TextDelta:
 
 @dataclass(slots=True)
 class ContentDelta(_TextDelta):
-    """Text of the answer: ``delta`` to append, never empty, and ``snapshot``, all of it so far.
+    """Text of the answer: ``content`` of a delta (docs/openai.md, 1.2).
 
-    ``choice_index`` says of which choice. A snapshot is joined when it is asked for.
+    ``type`` and attributes are those of openai-python's event, but for ``choice_index``.
     """
 
     type: ClassVar[Literal["content.delta"]] = "content.delta"
+    """What tells the events apart."""
 
 
 @dataclass(slots=True)
 class ReasoningDelta(_TextDelta):
-    """Text of the model's reasoning, where an endpoint shows it; as ``ContentDelta``."""
+    """Text of the model's reasoning, where an endpoint shows it (docs/openai.md, O14)."""
 
     type: ClassVar[Literal["reasoning.delta"]] = "reasoning.delta"
+    """What tells the events apart; openai-python has no such event."""
 
 
 @dataclass(slots=True)
 class RefusalDelta(_TextDelta):
-    """Text of a refusal; as ``ContentDelta``."""
+    """Text of a refusal: ``refusal`` of a delta (docs/openai.md, 1.2)."""
 
     type: ClassVar[Literal["refusal.delta"]] = "refusal.delta"
+    """What tells the events apart."""
 
 
 @dataclass(slots=True)
 class ArgumentsDelta:
-    """A fragment of a tool call; the first one tells that the call has begun."""
+    """A fragment of a tool call; the first one tells that the call has begun.
+
+    Of ``tool_calls`` of a delta (docs/openai.md, 1.2 and O20), in the words of
+    openai-python's event.
+    """
 
     type: ClassVar[Literal["tool_calls.function.arguments.delta"]] = (
         "tool_calls.function.arguments.delta"
     )
+    """What tells the events apart."""
     choice_index: int
+    """Which choice, counted from 0."""
     index: int
     """Which call: its place in the choice's ``message.tool_calls``."""
     id: str | None
-    """The call's id and name, as far as they have come."""
+    """The call's, if it has come."""
     name: str | None
+    """The tool's, if it has come."""
     arguments_delta: str
     """Text to append, possibly none: of JSON, or of a custom tool's input."""
     _call: _LiveCall = field(repr=False, compare=False)
@@ -156,40 +168,56 @@ class ToolCallDone:
     """A tool call is whole: its arguments are one JSON text, or none were sent.
 
     Told when the next call begins, or else when the choice has finished. A call that was
-    cut off, or whose arguments are no JSON, is never done.
+    cut off, or whose arguments are no JSON, is never done. Of ``tool_calls`` (docs/openai.md,
+    1.2), in the words of openai-python's event.
     """
 
     type: ClassVar[Literal["tool_calls.function.arguments.done"]] = (
         "tool_calls.function.arguments.done"
     )
+    """What tells the events apart."""
     choice_index: int
+    """Which choice, counted from 0."""
     index: int
     """Which call: its place in the choice's ``message.tool_calls``."""
     id: str | None
+    """What the tool's result has to name; None where the server gave none."""
     name: str | None
+    """The tool's; None where it never came."""
     arguments: str
     """JSON text, ``""`` where none was sent; free text of a custom tool."""
     parsed_arguments: Any
     """Their value; None where none were sent, and of custom tools."""
     custom: bool = False
+    """Whether the tool is a custom one, whose input is free text."""
 
 
 @dataclass(slots=True)
 class ChoiceDone:
-    """A choice has finished. Told again only where a server changes the reason."""
+    """A choice has finished: its ``finish_reason`` (docs/openai.md, 1.2 and O16).
+
+    Told again only where a server changes the reason.
+    """
 
     type: ClassVar[Literal["choice.done"]] = "choice.done"
+    """What tells the events apart; openai-python has no such event."""
     choice_index: int
+    """Which choice, counted from 0."""
     finish_reason: str | None
     """As sent; None where ``[DONE]`` came without one."""
 
 
 @dataclass(slots=True)
 class UsageReport:
-    """Tokens counted so far, as often as the endpoint says: usually once, at the end."""
+    """Tokens counted so far, as often as the endpoint says: usually once, at the end.
+
+    ``usage`` of a chunk (docs/openai.md, 1.2 and O21).
+    """
 
     type: ClassVar[Literal["usage"]] = "usage"
+    """What tells the events apart; openai-python has no such event."""
     usage: JSONObject
+    """``prompt_tokens``, ``completion_tokens``, ``total_tokens``, and details, as sent."""
 
 
 ChatEvent: TypeAlias = (
@@ -209,8 +237,8 @@ _TextEvent: TypeAlias = type[ContentDelta] | type[ReasoningDelta] | type[Refusal
 class ChatEvents:
     """Turns the chunks of one chat completion into events; ``events()`` of a stream uses it.
 
-    Chunks as ``ChatStream.receive_event`` returns them. What they carry beside text, tool
-    calls, finish reasons and usage is not told.
+    Chunks as ``ChatStream.receive_event`` returns them (docs/openai.md, 1.2). What they carry
+    beside text, tool calls, finish reasons and usage is not told.
     """
 
     def __init__(self) -> None:

@@ -25,8 +25,9 @@ __all__ = [
 class JSONObject(dict[str, Any]):
     """A JSON object as it was sent, whose keys can be read as attributes too.
 
-    For the parts that only get handed on: usage, log probabilities, audio, moderation.
-    A key that was not sent is None as an attribute.
+    For the parts that only get handed on: usage, log probabilities, audio, moderation; their
+    keys are those of the API reference (docs/openai.md, 1.2). A key that was not sent is None
+    as an attribute.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -37,7 +38,7 @@ class JSONObject(dict[str, Any]):
 
 @dataclass(slots=True)
 class FunctionDelta:
-    """What one chunk adds to a function call."""
+    """What one chunk adds to a function call (docs/openai.md, 1.2)."""
 
     name: str | None = None
     """The whole name; None when this chunk carries none."""
@@ -47,32 +48,45 @@ class FunctionDelta:
 
 @dataclass(slots=True)
 class CustomDelta:
-    """What one chunk adds to the call of a custom tool."""
+    """What one chunk adds to the call of a custom tool (docs/openai.md, 1.2)."""
 
     name: str | None = None
+    """The whole name; None when this chunk carries none."""
     input: str | None = None
     """Text to append."""
 
 
 @dataclass(slots=True)
 class ToolCallDelta:
-    """What one chunk adds to one tool call."""
+    """What one chunk adds to one tool call: an item of a delta's ``tool_calls``.
+
+    A call's first fragment brings id, type and name, the others only text (docs/openai.md, 1.2;
+    which fragment belongs to which call is rule O20).
+    """
 
     index: int | None = None
-    """Which call, where the server numbers them."""
+    """Which call, counted from 0, where the server numbers them."""
     id: str | None = None
+    """What the tool's result has to name; None when this chunk carries none."""
     type: str | None = None
+    """``function`` or ``custom``; None when this chunk carries none."""
     function: FunctionDelta | None = None
+    """None in the call of a custom tool."""
     custom: CustomDelta | None = None
+    """None in the call of a function."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Keys that are not in OpenAI's reference, as sent."""
 
 
 @dataclass(slots=True)
 class Delta:
-    """What one chunk adds to one choice; None for what it does not carry."""
+    """What one chunk adds to one choice; None for what it does not carry.
+
+    ``delta`` of the reference's ``chat.completion.chunk`` (docs/openai.md, 1.2).
+    """
 
     role: str | None = None
+    """``assistant``, in the first chunk of a choice."""
     content: str | None = None
     """Text to append."""
     reasoning: str | None = None
@@ -80,41 +94,58 @@ class Delta:
     refusal: str | None = None
     """Text to append."""
     tool_calls: list[ToolCallDelta] = field(default_factory=list)
+    """Fragments of calls, in any order; empty when this chunk carries none."""
     function_call: FunctionDelta | None = None
     """The predecessor of ``tool_calls``, which OpenAI calls deprecated."""
     audio: JSONObject | None = None
+    """``id``, ``data`` (base64 to append), ``transcript`` (text to append), ``expires_at``
+    (Unix seconds), each in some chunks only."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Keys that are not in OpenAI's reference, as sent."""
 
 
 @dataclass(slots=True)
 class Choice:
-    """One choice's part of a chunk."""
+    """One choice's part of a chunk: an item of its ``choices`` (docs/openai.md, 1.2)."""
 
     index: int
+    """Which choice, counted from 0; its place in the chunk where the server does not say."""
     delta: Delta
+    """What is new."""
     finish_reason: str | None = None
     """``stop``, ``length``, ``tool_calls``, ``content_filter``, or what else a server says."""
     logprobs: JSONObject | None = None
+    """``content`` and ``refusal``: each a list of ``token``, ``logprob``, ``bytes`` and
+    ``top_logprobs``, or None."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Keys that are not in OpenAI's reference, as sent."""
 
 
 @dataclass(slots=True)
 class ChatCompletionChunk:
-    """One event of a streamed chat completion."""
+    """One event of a streamed chat completion.
+
+    The reference's ``chat.completion.chunk`` (docs/openai.md, 1.2).
+    """
 
     id: str | None = None
+    """Of the completion: the same in every chunk."""
     object: str | None = None
+    """``chat.completion.chunk``."""
     created: int | None = None
     """Unix seconds."""
     model: str | None = None
+    """The model that answers, by its full name."""
     choices: list[Choice] = field(default_factory=list)
+    """As sent: none on a chunk of usage, several where a server puts them together."""
     service_tier: str | None = None
+    """Who was served first: ``default``, ``flex``, ``priority``, …"""
     system_fingerprint: str | None = None
+    """What the model runs on; OpenAI calls it deprecated."""
     usage: JSONObject | None = None
     """Tokens counted so far: usually on one chunk, the last, whose ``choices`` are empty."""
     moderation: JSONObject | None = None
+    """``input`` and ``output``: results, or an error, of each."""
     obfuscation: str | None = None
     """Padding against an observer who counts bytes."""
     extra: dict[str, Any] = field(default_factory=dict)

@@ -47,7 +47,9 @@ __all__ = ["ChatEventStream", "Client", "ResponseEventStream", "stream_chat"]
 
 
 class ChatEventStream:
-    """One streamed chat completion; what ``stream_chat`` returns.
+    """One streamed chat completion; what ``stream_chat`` and ``Client.chat`` return.
+
+    ``POST /chat/completions`` of the API reference (docs/openai.md, 1).
 
     An asynchronous context manager and an iterator over its chunks. The iteration ends
     after ``[DONE]``, or where the stream ends with every choice finished; any other end
@@ -197,6 +199,8 @@ async def _opened(
 class ResponseEventStream:
     """One streamed response; what ``Client.responses`` returns.
 
+    ``POST /responses`` of the API reference (docs/openai.md, 4).
+
     An asynchronous context manager and an iterator over its typed events. The iteration
     ends after the event that completes the response, or says that it failed or is
     incomplete; any other end raises. ``anext()`` can be cancelled and called again.
@@ -342,6 +346,8 @@ class ResponseEventStream:
 class Client:
     """An endpoint, and the connections to it: what is asked again need not connect again.
 
+    It retries, limits times and tells errors as docs/openai.md, 2, has it of the official SDKs.
+
         async with Client(api_key="…") as client:
             async with client.chat(model="gpt-5-mini", messages=[…]) as chat:
                 async for chunk in chat:
@@ -350,7 +356,9 @@ class Client:
     Args:
         api_key, base_url, organization, project, headers: as for ``Endpoint``.
         endpoint: in place of those, such as ``Endpoint.azure(…)``.
-        max_retries: of each request, before its stream has begun; see ``retry_delay``.
+        max_retries: further attempts of each request, before its stream has begun: after
+            connection errors, 408, 409, 429 and 5xx, at the time that the answer asks for (up
+            to two minutes), or after 0.5 s doubling to 8 s. ``x-should-retry`` has the last word.
         timeout: of each request that is given none: a ``sse_core.Timeout``, or seconds for
             connect, write, head and idle, or None.
         ssl_context: in place of one with the system's trust store.
@@ -390,6 +398,7 @@ class Client:
             project=project,
             headers=headers,
         )
+        """Whom it asks."""
         self._max_retries = max_retries
         self._timeout = Timeout.of(timeout)
         self._loads = loads
@@ -494,7 +503,7 @@ def stream_chat(
     loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
-    """Ask for one streamed chat completion.
+    """Ask for one streamed chat completion (docs/openai.md, 1).
 
         async with stream_chat(model="gpt-5-mini", messages=[…]) as chat:
             async for chunk in chat:
@@ -503,7 +512,7 @@ def stream_chat(
 
     Args:
         model, messages, api_key, base_url: as in ``chat_request``.
-        max_retries: further attempts before the stream has begun; see ``retry_delay``.
+        max_retries: further attempts before the stream has begun, as for ``Client``.
         timeout: a ``sse_core.Timeout``, or seconds for connect, write, head and idle, or
             None. By default 10 s to connect, 600 s for the head and for each silence.
         ssl_context: in place of one with the system's trust store.

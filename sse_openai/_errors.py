@@ -46,7 +46,7 @@ __all__ = [
 
 
 class ChatError(SSEError):
-    """The base of what can go wrong with an OpenAI stream above HTTP."""
+    """The base of what can go wrong with an OpenAI stream above HTTP (docs/openai.md, 7)."""
 
     response: Response | None = None
     """What had arrived of a response, where a ``ResponseStream`` raised the error."""
@@ -55,8 +55,8 @@ class ChatError(SSEError):
 class APIError(ChatError):
     """The endpoint reported an error: as its status, or in the middle of a stream.
 
-    ``message``, ``type``, ``code`` and ``param`` are what the endpoint sent, None where it
-    sent nothing; ``code`` stays a number where it was one.
+    Its classes have the names that the official SDKs gave to the statuses; 200 and those
+    without a class are an ``APIError`` itself (docs/openai.md, 2.1, and the rules O1, O8, O9).
     """
 
     def __init__(
@@ -70,9 +70,13 @@ class APIError(ChatError):
     ) -> None:
         super().__init__(message)
         self.message = message
+        """What the endpoint sent, or that it sent none."""
         self.type = type
+        """As sent, such as ``invalid_request_error``; None where nothing was."""
         self.code = code
+        """As sent, such as ``rate_limit_exceeded``; a number where it was one."""
         self.param = param
+        """The parameter at fault, as sent."""
         self.completion = completion
         """What had arrived of a chat completion before the error, or None where there was none."""
         self.status: int | None = None
@@ -96,35 +100,35 @@ class APIError(ChatError):
 
 
 class BadRequestError(APIError):
-    """Status 400."""
+    """Status 400: a request that makes no sense to the endpoint (docs/openai.md, 2.1)."""
 
 
 class AuthenticationError(APIError):
-    """Status 401: no key, or one that the endpoint does not know."""
+    """Status 401: no key, or one that the endpoint does not know (docs/openai.md, 2.1)."""
 
 
 class PermissionDeniedError(APIError):
-    """Status 403."""
+    """Status 403: the key may not do that (docs/openai.md, 2.1)."""
 
 
 class NotFoundError(APIError):
-    """Status 404: no such path, model or deployment."""
+    """Status 404: no such path, model or deployment (docs/openai.md, 2.1)."""
 
 
 class ConflictError(APIError):
-    """Status 409."""
+    """Status 409: another request got in the way; tried again (docs/openai.md, 2.3)."""
 
 
 class UnprocessableEntityError(APIError):
-    """Status 422."""
+    """Status 422: well formed, but not acceptable (docs/openai.md, 2.1)."""
 
 
 class RateLimitError(APIError):
-    """Status 429: too many requests, or no quota left."""
+    """Status 429: too many requests, or no quota left; tried again (docs/openai.md, 2.3)."""
 
 
 class InternalServerError(APIError):
-    """Any status from 500 on."""
+    """Any status from 500 on; tried again (docs/openai.md, 2.3)."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -139,7 +143,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
 
 
 class MalformedChunk(ChatError):
-    """Data that is not JSON, or is JSON but no object."""
+    """Data that is not JSON, or is JSON but no object (docs/openai.md, O6)."""
 
     def __init__(
         self, event: ServerSentEvent, completion: ChatCompletion | None, reason: str
@@ -159,7 +163,7 @@ class StreamTruncated(ChatError):
     """The stream ended in good order for HTTP, but not by its own rules.
 
     A chat ends with ``[DONE]`` or when every choice has finished, a response and other typed
-    streams with their final event.
+    streams with their final event (docs/openai.md, O23 and O31).
     """
 
     def __init__(

@@ -12,7 +12,7 @@ __all__ = ["CompletionStream"]
 
 
 class CompletionStream(ChatStream):
-    """Reads the events of one streamed ``/completions`` answer.
+    """Reads the events of one streamed ``/completions`` answer (docs/openai.md, 1.3).
 
     A ``ChatStream`` in everything: the ``text`` of a choice is the ``content`` of its chunks
     and of its message, which has no role. Log probabilities have another form there; the

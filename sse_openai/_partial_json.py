@@ -45,7 +45,7 @@ _LITERAL_BEGINNINGS: Final = frozenset(
 
 
 class PartialJSON:
-    """Reads one JSON text that arrives in pieces, and knows its value as far as it came.
+    """Reads one JSON text (RFC 8259) that arrives in pieces; knows its value as far as it came.
 
     Strings are there as far as they came, arrays and objects closed where they are. A key
     without a value, a number that may go on and an unfinished ``true`` are left out.

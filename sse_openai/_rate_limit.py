@@ -38,7 +38,7 @@ class RateLimit:
     """What a response says of its caller's limits, by its ``x-ratelimit-*`` headers.
 
     A number is None where there is no such header, or none that can be read; Azure's -1,
-    which says that there is no limit, is none.
+    which says that there is no limit, is none (docs/openai.md, 2.2).
     """
 
     limit_requests: int | None = None

@@ -59,7 +59,11 @@ class _Reader:
 
 
 class ChatReader(_Reader):
-    """An iterator over the chunks of one chat completion; what ``read_chat`` returns."""
+    """An iterator over the chunks of one chat completion; what ``read_chat`` returns.
+
+    Reads as ``ChatStream`` does, by the rules of docs/openai.md, and raises what it raises;
+    ``completion`` stays.
+    """
 
     def __init__(self, chunks: Iterable[Bytes], loads: Callable[[str], Any]) -> None:
         super().__init__(loads)
@@ -99,7 +103,11 @@ class ChatReader(_Reader):
 
 
 class AsyncChatReader(_Reader):
-    """An iterator over the chunks of one chat completion; what ``aread_chat`` returns."""
+    """An iterator over the chunks of one chat completion; what ``aread_chat`` returns.
+
+    Reads as ``ChatStream`` does, by the rules of docs/openai.md, and raises what it raises;
+    ``completion`` stays.
+    """
 
     def __init__(self, chunks: AsyncIterable[Bytes], loads: Callable[[str], Any]) -> None:
         super().__init__(loads)
@@ -141,6 +149,8 @@ class AsyncChatReader(_Reader):
 def read_chat(chunks: Iterable[Bytes], *, loads: Callable[[str], Any] = loads) -> ChatReader:
     """Read a chat completion from the body of a response, as any HTTP client hands it out.
 
+    By the rules of docs/openai.md, O3 to O25.
+
     Args:
         chunks: the body as bytes, cut anywhere. Not lines: those of HTTP clients are
             split at characters that end none here.
@@ -157,6 +167,8 @@ def aread_chat(
     chunks: AsyncIterable[Bytes], *, loads: Callable[[str], Any] = loads
 ) -> AsyncChatReader:
     """Read a chat completion from an asynchronous iterable of bytes, as ``read_chat``.
+
+    By the rules of docs/openai.md.
 
     Cancelling ``anext()`` loses nothing that was read. Whether more can be read then is up
     to ``chunks``: an asynchronous generator has ended, which raises ``StreamTruncated``.

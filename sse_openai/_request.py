@@ -24,7 +24,7 @@ _WITH_USAGE = {"include_usage": True}
 
 
 class Endpoint:
-    """Where an API is, and what every request to it carries.
+    """Where an API is, and what every request to it carries (docs/openai.md, 2.2 and 6).
 
     Args:
         base_url: of the API; ``OPENAI_BASE_URL``, or OpenAI's own, by default. A query,
@@ -130,7 +130,7 @@ def chat_request(
     endpoint: Endpoint | None = None,
     **request_fields: Any,
 ) -> Request:
-    """Return the request for one streamed chat completion.
+    """Return the request for one streamed chat completion (docs/openai.md, 1.1).
 
     Args:
         model: as the endpoint names it.
@@ -168,7 +168,7 @@ def responses_request(
     endpoint: Endpoint,
     **request_fields: Any,
 ) -> Request:
-    """Return the request for one streamed response.
+    """Return the request for one streamed response (docs/openai.md, 4.1).
 
     Args:
         model: as the endpoint names it.

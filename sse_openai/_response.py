@@ -20,7 +20,10 @@ __all__ = ["Response", "ResponseFunctionToolCall"]
 
 
 class ResponseFunctionToolCall(JSONObject):
-    """An output item of type ``function_call``: one call that the model asks for."""
+    """An output item of type ``function_call``: one call that the model asks for.
+
+    Keys as in the API reference (docs/openai.md, 4.2).
+    """
 
     id = Field(as_optional_text)
     """Of the item."""
@@ -35,7 +38,7 @@ class ResponseFunctionToolCall(JSONObject):
 
 
 class Response(JSONObject):
-    """The JSON object of a response. What was never sent is None, or empty.
+    """The ``response`` of the API reference (docs/openai.md, 4). What never came is None, or empty.
 
     Keys beyond those below, as ``metadata`` or ``service_tier``, can be read as attributes
     too.

@@ -76,7 +76,7 @@ EVENTS: dict[str, type[ResponseStreamEvent]] = {}
 
 
 class ResponseStreamEvent(TypedEvent):
-    """Any event of a streamed response.
+    """Any event of a streamed response (docs/openai.md, 4.2).
 
     A field that was not sent is None, or empty. Ids and indexes are those of the API
     reference; an event that is not about an item, or not about a part of one, has none.
@@ -100,11 +100,14 @@ class ResponseStreamEvent(TypedEvent):
 
 
 class UnknownEvent(ResponseStreamEvent):
-    """An event of a type that has no class here. The response takes nothing from it."""
+    """An event of a type that has no class here (docs/openai.md, O30).
+
+    The response takes nothing from it; ``type`` and ``data`` have all of it.
+    """
 
 
 class ResponseLifecycleEvent(ResponseStreamEvent):
-    """The base of those that bring the response in another state."""
+    """The base of those that bring the response in another state, as ``response.created``."""
 
     response = Field(lambda value: Response(as_object(value)))
     """As this event has it; ``ResponseStream.response`` has what came before it as well."""
@@ -448,6 +451,8 @@ class ResponseItemStatusEvent(
     ),
 ):
     """A hosted tool goes about its work; the type says which, and how far it is.
+
+    Such as ``response.web_search_call.searching`` (docs/openai.md, 4.2).
 
     One class for the types that say no more: those of ``web_search_call``,
     ``file_search_call``, ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``,

@@ -78,6 +78,8 @@ WITHOUT_STATUS = ("mcp_list_tools", "compaction")
 class ResponseStream:
     """Reads the events of one streamed response and keeps what they add up to.
 
+    ``POST /responses`` of the API reference (docs/openai.md, 4), by the rules O30 to O34.
+
     A response that failed, or is incomplete, has come to its end: that is its ``status``,
     and no exception. An ``error`` event is an ``APIError``.
 

@@ -36,7 +36,7 @@ FINAL_TYPES = (
 
 @dataclass(slots=True)
 class TypedEvent:
-    """One event that says what it is."""
+    """One event that says what it is (docs/openai.md, 4.1 and 5)."""
 
     type: str
     """Its JSON ``type``, or the name of the event where that is missing."""
@@ -52,7 +52,7 @@ class TypedEventStream:
     """Reads streams of typed events: transcriptions, speech, images, and others like them.
 
     Their events are those of OpenAI's API reference: ``transcript.text.delta``,
-    ``speech.audio.delta``, ``image_generation.partial_image`` and so on.
+    ``speech.audio.delta``, ``image_generation.partial_image`` and so on (docs/openai.md, 5).
 
     Args:
         final_types: the types after which the stream may end; by default those of

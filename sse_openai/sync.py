@@ -53,7 +53,9 @@ __all__ = ["ChatEventStream", "Client", "ResponseEventStream", "stream_chat"]
 
 
 class ChatEventStream:
-    """One streamed chat completion; what ``stream_chat`` returns.
+    """One streamed chat completion; what ``stream_chat`` and ``Client.chat`` return.
+
+    ``POST /chat/completions`` of the API reference (docs/openai.md, 1).
 
     A context manager and an iterator over its chunks. The iteration ends
     after ``[DONE]``, or where the stream ends with every choice finished; any other end
@@ -195,6 +197,8 @@ def _opened(
 class ResponseEventStream:
     """One streamed response; what ``Client.responses`` returns.
 
+    ``POST /responses`` of the API reference (docs/openai.md, 4).
+
     A context manager and an iterator over its typed events. The iteration
     ends after the event that completes the response, or says that it failed or is
     incomplete; any other end raises. ``.response`` stays.
@@ -330,6 +334,8 @@ class ResponseEventStream:
 class Client:
     """An endpoint, and the connections to it: what is asked again need not connect again.
 
+    It retries, limits times and tells errors as docs/openai.md, 2, has it of the official SDKs.
+
         with Client(api_key="…") as client:
             with client.chat(model="gpt-5-mini", messages=[…]) as chat:
                 for chunk in chat:
@@ -365,6 +371,7 @@ class Client:
             project=project,
             headers=headers,
         )
+        """Whom it asks."""
         self._max_retries = max_retries
         self._timeout = Timeout.of(timeout)
         self._loads = loads
@@ -462,7 +469,7 @@ def stream_chat(
     loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
-    """Ask for one streamed chat completion.
+    """Ask for one streamed chat completion (docs/openai.md, 1).
 
     Arguments, outcome and errors are those of ``sse_openai.stream_chat``.
     """

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, UnionType
 
 import pytest
 
@@ -174,3 +178,45 @@ def test_every_public_name_is_in_the_reference(module: object) -> None:
     assert isinstance(module, type(sse_core))
     missing = {f"{module.__name__}.{name}" for name in module.__all__} - headings
     assert set() == missing
+
+
+ADAPTER = [sse_openai, sse_openai.sync]
+PUBLIC = [(module, name) for module in ADAPTER for name in module.__all__]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), PUBLIC, ids=[f"{module.__name__}.{name}" for module, name in PUBLIC]
+)
+def test_public_names_of_the_adapter_are_documented(module: ModuleType, name: str) -> None:
+    """Each says where OpenAI's reference has it; each field and attribute says what it holds."""
+    value = getattr(module, name)
+    if isinstance(value, UnionType):
+        return
+    nodes = ast.parse(inspect.getsource(importlib.import_module(value.__module__))).body
+    [node] = [item for item in nodes if getattr(item, "name", None) == name]
+    assert isinstance(node, ast.ClassDef | ast.FunctionDef)
+
+    assert re.search(r"docs/openai\.md|``response\.\w|RFC \d+", ast.get_docstring(node) or "")
+    assert [] == list(undocumented(node))
+
+
+def undocumented(node: ast.AST) -> Iterator[str]:
+    """Yield the public attributes and methods of a class that have no docstring."""
+    body: list[ast.stmt] = getattr(node, "body", [])
+    for item, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            yield from undocumented(item)
+        elif isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
+            if item.name[0] != "_" and not ast.get_docstring(item):
+                yield item.name
+        elif isinstance(node, ast.ClassDef) or ast.unparse(item).startswith("self."):
+            targets = item.targets if isinstance(item, ast.Assign) else []
+            targets = [item.target] if isinstance(item, ast.AnnAssign) else targets
+            for target in targets:
+                attribute = ast.unparse(target).removeprefix("self.")
+                if attribute[0] != "_" and not is_text(following):
+                    yield attribute
+
+
+def is_text(node: ast.stmt | None) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
