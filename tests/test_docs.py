@@ -28,17 +28,28 @@ CHAT = b"".join(
     b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text.encode()
     for text in ("て", "います", "。")
 )
+RESPONSE = b"".join(
+    b"data: %b\n\n" % json.dumps(value).encode()
+    for value in (
+        {"type": "response.created", "response": {"id": "r", "status": "in_progress"}},
+        {"type": "response.output_text.delta", "item_id": "m", "delta": "Hi"},
+        {"type": "response.completed", "response": {"id": "r", "status": "completed"}},
+    )
+)
 FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_example_runs(code: str) -> None:
     """Every Python block of the documentation runs, against a server that plays its peer."""
+    if "import orjson" in code:
+        pytest.importorskip("orjson", reason="orjson is not installed")
     events = b"event: tick\nid: 1\ndata: one\n\nretry: 500\ndata: two\n\n"
+    answer = [RESPONSE] if ".responses(" in code else [CHAT, FINISH]
 
     with (
         ScriptedServer(*[chunked([events]) for _ in range(2)]) as server,
-        ScriptedServer(*[Script(chunked([CHAT, FINISH]).pieces) for _ in range(2)]) as openai,
+        ScriptedServer(*[Script(chunked(answer).pieces) for _ in range(2)]) as openai,
     ):
         code = code.replace("https://example.org/events", server.url)
         done = subprocess.run(
