@@ -12,27 +12,51 @@ import sse_openai
 import sse_openai.sync
 from sse_core import Comment, EventStreamParser, ServerSentEvent, aiter_events, iter_events
 from sse_openai import (
+    APIError,
+    ArgumentsDelta,
     ChatCompletion,
     ChatCompletionChunk,
     ChatError,
     ChatEvent,
+    ChatEvents,
     ChatStream,
+    Choice,
+    ChoiceDone,
     CompletionStream,
     ContentDelta,
+    Delta,
+    Endpoint,
+    Function,
     JSONObject,
+    MalformedChunk,
+    PartialJSON,
+    RateLimit,
+    RateLimitError,
+    ReasoningDelta,
+    RefusalDelta,
     Response,
+    ResponseCompletedEvent,
+    ResponseFunctionCallArgumentsDoneEvent,
     ResponseFunctionToolCall,
+    ResponseItemStatusEvent,
     ResponseLifecycleEvent,
     ResponseOutputItemDoneEvent,
+    ResponseReasoningSummaryTextDeltaEvent,
     ResponseStream,
     ResponseStreamEvent,
     ResponseTextDeltaEvent,
     StreamTruncated,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallDone,
     TypedEvent,
     TypedEventStream,
     UnknownEvent,
+    UsageReport,
     aread_chat,
+    chat_request,
     read_chat,
+    responses_request,
 )
 
 
@@ -156,3 +180,143 @@ def typed_events(stream: TypedEventStream, event: ServerSentEvent) -> None:
     older = CompletionStream()
     assert_type(older.receive_event(event), ChatCompletionChunk | None)
     assert_type(older.completion, ChatCompletion)
+
+
+def chunks(chunk: ChatCompletionChunk, completion: ChatCompletion) -> None:
+    """Values all the way down; what is only handed on is a JSON object."""
+    assert_type(chunk.choices, list[Choice])
+    assert_type(chunk.choices[0].delta, Delta)
+    assert_type(chunk.choices[0].logprobs, JSONObject | None)
+    assert_type(chunk.tool_calls, list[ToolCallDelta])
+    assert_type(chunk.reasoning, str | None)
+    assert_type(chunk.finish_reason, str | None)
+    assert_type(chunk.usage, JSONObject | None)
+    if chunk.usage:
+        assert_type(chunk.usage.total_tokens, Any)
+    assert_type(chunk.extra, dict[str, Any])
+    message = completion.choices[0].message
+    assert_type(message.tool_calls, list[ToolCall])
+    assert_type(message.tool_calls[0].function, Function | None)
+    assert_type(message.reasoning, str | None)
+    assert_type(completion.choices[0].finish_reason, str | None)
+
+
+def events(event: ChatEvent, chunk: ChatCompletionChunk) -> str:
+    """A match over classes is exhaustive, and so are comparisons of types."""
+    match event:
+        case ContentDelta(delta=text, choice_index=index):
+            assert_type(text, str)
+            assert_type(index, int)
+            found = "content"
+        case ReasoningDelta() | RefusalDelta():
+            assert_type(event.snapshot, str)
+            found = "other text"
+        case ArgumentsDelta(name=name, arguments_delta=text):
+            assert_type(name, str | None)
+            assert_type(event.arguments, str)
+            assert_type(event.parsed_arguments, Any)
+            assert_type(event.custom, bool)
+            found = "fragment"
+        case ToolCallDone(id=id, parsed_arguments=arguments):
+            assert_type(id, str | None)
+            assert_type(arguments, Any)
+            found = "call"
+        case ChoiceDone(finish_reason=reason):
+            assert_type(reason, str | None)
+            found = "done"
+        case UsageReport(usage=usage):
+            assert_type(usage, JSONObject)
+            found = "usage"
+    if event.type == "tool_calls.function.arguments.done":
+        assert_type(event, ToolCallDone)
+    elif event.type == "choice.done":
+        assert_type(event, ChoiceDone)
+    machine = ChatEvents()
+    assert_type(machine.receive_chunk(chunk), list[ChatEvent])
+    assert_type(machine.receive_eof(), list[ChatEvent])
+    return found  # unbound, unless every event has its case
+
+
+async def clients() -> None:
+    """Both clients, with the same names."""
+    endpoint = Endpoint.azure("https://a", deployment="d", api_version="v", api_key="k")
+    assert_type(endpoint, Endpoint)
+    assert_type(endpoint.request("models"), sse_core.Request)
+    assert_type(chat_request(model="m", messages=[]), sse_core.Request)
+    assert_type(responses_request(model="m", input="x", endpoint=endpoint), sse_core.Request)
+    async with sse_openai.Client(endpoint=endpoint, timeout=5, max_retries=0) as client:
+        assert_type(client, sse_openai.Client)
+        assert_type(client.endpoint, Endpoint)
+        async with client.chat(model="m", messages=[{"role": "user"}], n=2) as chat:
+            assert_type(chat, sse_openai.ChatEventStream)
+            assert_type(chat.response, sse_core.Response)
+            assert_type(chat.request_id, str | None)
+            assert_type(chat.rate_limit, RateLimit)
+            assert_type(chat.rate_limit.remaining_tokens, int | None)
+            assert_type(chat.rate_limit.reset_tokens, float | None)
+            assert_type(await anext(chat), ChatCompletionChunk)
+            async for event in chat.events():
+                assert_type(event, ChatEvent)
+        async with client.responses(model="m", input="x", resume=True) as responses:
+            assert_type(responses, sse_openai.ResponseEventStream)
+            async for response_event in responses:
+                assert_type(response_event, ResponseStreamEvent)
+            assert_type(responses.response, Response)
+            assert_type(responses.http_response, sse_core.Response)
+            assert_type(responses.rate_limit, RateLimit)
+    with sse_openai.sync.Client(loads=json.loads) as blocking:
+        with blocking.chat(model="m", messages=[], timeout=None) as blocking_chat:
+            assert_type(blocking_chat, sse_openai.sync.ChatEventStream)
+            assert_type(next(blocking_chat), ChatCompletionChunk)
+            for event in blocking_chat.events():
+                assert_type(event, ChatEvent)
+        with blocking.responses(model="m", input=[{"role": "user"}]) as blocking_responses:
+            for response_event in blocking_responses:
+                assert_type(response_event, ResponseStreamEvent)
+
+
+def response_events(event: ResponseStreamEvent) -> None:
+    """Each class has its fields, in patterns and as attributes; every event the common ones."""
+    assert_type(event.type, str)
+    assert_type(event.data, JSONObject)
+    assert_type(event.sequence_number, int | None)
+    assert_type(event.output_index, int | None)
+    assert_type(event.item_id, str | None)
+    match event:
+        case ResponseReasoningSummaryTextDeltaEvent(delta=text, summary_index=index):
+            assert_type(text, str)
+            assert_type(index, int | None)
+        case ResponseFunctionCallArgumentsDoneEvent(arguments=text, name=name):
+            assert_type(text, str)
+            assert_type(name, str | None)
+        case ResponseItemStatusEvent(status=status):
+            assert_type(status, str)
+        case ResponseCompletedEvent(response=response):
+            assert_type(response.output_text, str)
+
+
+def errors(error: Exception) -> None:
+    """What each exception knows."""
+    match error:
+        case RateLimitError():
+            assert_type(error.rate_limit, RateLimit)
+            assert_type(error.retry_after, float | None)
+        case APIError():
+            assert_type(error.message, str)
+            assert_type(error.code, str | int | None)
+            assert_type(error.status, int | None)
+            assert_type(error.request_id, str | None)
+            assert_type(error.completion, ChatCompletion | None)
+            assert_type(error.response, Response | None)
+            assert_type(error.body, bytes)
+        case MalformedChunk():
+            assert_type(error.event, ServerSentEvent)
+            assert_type(error.completion, ChatCompletion)
+
+
+def partial_json(reader: PartialJSON) -> None:
+    """Any value."""
+    assert_type(reader.receive_text("{"), None)
+    assert_type(reader.value, Any)
+    assert_type(reader.complete, bool)
+    assert_type(reader.receive_eof(), Any)
