@@ -70,7 +70,7 @@ SCHEMA = {
     "required": ["ok", "city"],
     "additionalProperties": False,
 }
-TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
+TOOL: JSON = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
 FORCED = {"type": "function", "function": {"name": "get_weather"}}
 LONG = "a " * 5000
 
@@ -86,6 +86,7 @@ AIMOCK = Kin(
         "length": user("short"),
         "endless": user("endless"),
         "responses": {"input": [{"role": "user", "content": "both"}]},
+        "response with a call": {"input": [{"role": "user", "content": "call"}]},
     },
 )
 LITELLM = Kin(
@@ -114,6 +115,14 @@ LLAMA_SERVER = Kin(
         "choices": {**GREEDY, "n": 2, "max_tokens": 8},
         "logprobs": {**GREEDY, "max_tokens": 5, "logprobs": True, "top_logprobs": 2},
         "responses": {"input": "hi", "temperature": 0, "max_output_tokens": 5},
+        "response with a call": {
+            "input": "hi",
+            "temperature": 0,
+            "max_output_tokens": 600,
+            "tools": [{"type": "function", **TOOL["function"]}],
+            "tool_choice": "required",
+            "logit_bias": {str(CALL_TOKEN): 100},
+        },
     },
 )
 LLAMA_CPP_PYTHON = Kin(
@@ -315,13 +324,12 @@ def test_text(shell: Shell, kin: Kin, server: Server) -> None:
 @at(*ALL)
 @on_every_shell
 def test_tool_calls(shell: Shell, kin: Kin, server: Server) -> None:
-    """So do the fragments of calls, whose arguments are JSON."""
+    """So do the fragments of calls. The arguments of the first are whole, and JSON."""
     call = one(shell, kin, server, kin.call)
 
     choice = check_same(kin, server, call)
-    assert choice["tool_calls"]
-    for _, (_, arguments) in choice["tool_calls"]:
-        assert isinstance(json.loads(arguments), dict)
+    _, (_, arguments) = choice["tool_calls"][0]
+    assert isinstance(json.loads(arguments), dict)
     for tool_call in call.stream.completion.choices[0].message.tool_calls:
         assert tool_call.id
 
@@ -445,6 +453,26 @@ def test_response(shell: Shell, kin: Kin, server: Server) -> None:
     deltas = [item.delta for item in call.items if item.type == "response.output_text.delta"]
     assert response.output_text == "".join(deltas)
     assert (True, True) == (call.stream.done, call.stream.complete)
+
+
+@able("response with a call")
+@on_every_shell
+def test_response_with_a_call(shell: Shell, kin: Kin, server: Server) -> None:
+    """Calls, whose arguments are the same in their deltas as in the response."""
+    fields = kin.more["response with a call"]
+    call = one(shell, kin, server, fields, "responses")
+
+    assert None is call.error
+    answer = told(at_once(kin, server, "responses", fields))
+    response = call.stream.response
+    assert answer["output"] == told(response["output"])
+    deltas: dict[str, str] = {}
+    for item in call.items:
+        if item.type == "response.function_call_arguments.delta":
+            deltas[item.item_id] = deltas.get(item.item_id, "") + item.delta
+    assert [call.arguments for call in response.function_calls] == list(deltas.values())
+    assert isinstance(json.loads(response.function_calls[0].arguments), dict)
+    assert all(call.call_id for call in response.function_calls)
 
 
 # What goes wrong.
