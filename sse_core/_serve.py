@@ -12,6 +12,11 @@ message is on the wire before its ``send()`` returns.
 A client that has gone shows in two places: ``receive()`` returns ``http.disconnect``
 and ``send()`` raises OSError. An application that asks neither is left alone. A
 client that closes only its sending side counts as gone, once ``receive()`` sees it.
+
+One message is this host's own, for a mock that has to fail as networks do. Where the
+scope's ``extensions`` have ``sse_toolkit.abort``, an application may send, at any time,
+``{"type": "sse_toolkit.abort", "reset": bool}``: what was sent stays sent, the response
+gets no end, and the connection is closed, by FIN or by RST. Nothing is logged.
 """
 
 from __future__ import annotations
@@ -19,7 +24,9 @@ from __future__ import annotations
 import http
 import logging
 import re
+import socket
 import ssl
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
@@ -47,6 +54,8 @@ LINGER = 1.0
 """Seconds for a client to close after the server has said its last."""
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds for the application to answer ``lifespan.shutdown``."""
+ABORT = "sse_toolkit.abort"
+"""The name of the extension, and the type of its message."""
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -253,6 +262,12 @@ class _Channel:
             return message
 
     async def send(self, message: Message) -> None:
+        if message["type"] == ABORT and not self._exchange.complete:
+            self._exchange.disconnected = True
+            if message.get("reset", False):
+                _reset(self._stream)
+            self._reading.cancel()
+            return
         self._exchange.send_message(message)
         try:
             await self.flush()
@@ -338,7 +353,21 @@ def _scope(request: h11.Request, scheme: str, stream: ByteStream) -> dict[str, A
         "headers": list(request.headers),
         "client": stream.extra(SocketAttribute.remote_address, None),
         "server": stream.extra(SocketAttribute.local_address),
+        "extensions": {ABORT: {}},
     }
+
+
+def _reset(stream: ByteStream) -> None:
+    """Have the close of ``stream``, which is to follow, be an RST."""
+    # Linux closes a socket so when it is told not to linger, and not to finish either.
+    linger = struct.pack("ii", 1, 0)
+    raw = stream.extra(SocketAttribute.raw_socket)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    # anyio says FIN before it closes a stream on asyncio, unless the transport is closing
+    # already; there is no public way to it.
+    transport = getattr(getattr(stream, "transport_stream", stream), "_transport", None)
+    if transport is not None:
+        transport.abort()
 
 
 async def _read(stream: ByteStream) -> bytes:

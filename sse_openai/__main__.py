@@ -15,7 +15,7 @@ from sse_core._command import Output, run
 from sse_core._serve import serve
 
 from ._client import stream_chat
-from .mock import MockOpenAI
+from .mock import MockOpenAI, Recording, Script
 
 __all__ = ["main"]
 
@@ -47,7 +47,21 @@ def _parser() -> argparse.ArgumentParser:
     mock = commands.add_parser("mock", help="serve the mock endpoint, for tests and trials")
     mock.add_argument("--host", default="127.0.0.1")
     mock.add_argument("--port", type=int, default=8000)
-    mock.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="between tokens")
+    mock.add_argument("--script", metavar="FILE", help="what to answer: see docs/testing.md")
+    pace = mock.add_mutually_exclusive_group()
+    pace.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="between tokens")
+    pace.add_argument("--rate", type=float, metavar="N", help="tokens per second")
+    mock.add_argument(
+        "--jitter", type=float, default=0.0, metavar="0..1", help="how irregular the pauses are"
+    )
+    mock.add_argument("--seed", type=int, default=0, metavar="N", help="of the jitter; default: 0")
+    mock.add_argument(
+        "--recording",
+        action="append",
+        default=[],
+        metavar="MODEL=FILE",
+        help="a recorded stream, to answer requests for that model",
+    )
     mock.add_argument("--api-key", metavar="KEY", help="the only key to accept; default: any")
     mock.set_defaults(command=_mock)
     return parser
@@ -73,7 +87,21 @@ async def _chat(options: argparse.Namespace) -> None:
 
 
 async def _mock(options: argparse.Namespace) -> None:
-    app = MockOpenAI(delay=options.delay, api_key=options.api_key)
+    recordings = {}
+    for given in options.recording:
+        model, equals, path = given.partition("=")
+        if not (model and equals):
+            raise ValueError(f"--recording expects MODEL=FILE, got {given!r}")
+        recordings[model] = Recording.from_path(path)
+    app = MockOpenAI(
+        Script.from_path(options.script) if options.script else None,
+        api_key=options.api_key,
+        delay=options.delay,
+        rate=options.rate,
+        jitter=options.jitter,
+        seed=options.seed,
+        recordings=recordings,
+    )
     async with anyio.create_task_group() as tasks:
         port = await tasks.start(
             lambda *, task_status: serve(

@@ -9,39 +9,20 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-__all__ = ["ChatRequest", "Refusal", "utf8"]
+from ._mock_errors import Refusal
+from ._mock_reply import utf8
+
+__all__ = ["AnyRequest", "ChatRequest", "ResponsesRequest"]
 
 T = TypeVar("T")
 
 MAX_CHOICES: Final = 128
 """The specification's limit of ``n``."""
 ROLES: Final = ("developer", "system", "user", "assistant", "tool", "function")
-
-
-class Refusal(Exception):
-    """A request that gets an error, in the API's shape."""
-
-    def __init__(
-        self,
-        message: str,
-        param: str | None = None,
-        *,
-        status: int = 400,
-        code: str | None = None,
-        headers: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-        self.error = {
-            "message": message,
-            "type": "invalid_request_error",
-            "param": param,
-            "code": code,
-        }
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,34 +33,45 @@ class _Tool:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class ChatRequest:
-    """What a valid request asks for."""
+class AnyRequest:
+    """What a valid request asks for, whichever API it is for."""
 
     model: str
+    user: str
+    """The text of the user's last message."""
     prompt_tokens: int
     stream: bool
-    include_usage: bool
-    n: int
-    stop: tuple[str, ...]
+    stop: tuple[str, ...] = ()
     max_tokens: int | None
-    logprobs: bool
-    top_logprobs: int
     calls: tuple[_Tool, ...]
     """The tools to call; none of them for an answer in text."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ChatRequest(AnyRequest):
+    """A body of ``POST /chat/completions``."""
+
+    include_usage: bool
+    n: int
+    logprobs: bool
+    top_logprobs: int
 
     @classmethod
     def from_body(cls, body: bytes) -> ChatRequest:
         """Read a request's body; Refusal for what the API would refuse."""
         fields = _Fields.from_body(body)
-        model = fields.required("model", str)
-        if not model:
-            raise fields.invalid("model", "it is empty")
-        texts, question = _read_messages(fields)
+        model = _read_model(fields)
+        fields.required("messages", list)
+        messages = fields.objects("messages")
+        if not messages:
+            raise fields.invalid("messages", "expected at least one message", "empty_array")
+        texts, user, question = _read_messages(messages)
         stream = fields.optional("stream", bool) or False
         logprobs, top_logprobs = _read_logprobs(fields)
         return cls(
             model=model,
-            prompt_tokens=sum(math.ceil(len(utf8(text)) / 4) for text in texts),
+            user=user,
+            prompt_tokens=_count(texts),
             stream=stream,
             include_usage=_read_stream_options(fields, stream),
             n=fields.integer("n", 1, MAX_CHOICES) or 1,
@@ -87,7 +79,51 @@ class ChatRequest:
             max_tokens=_read_max_tokens(fields),
             logprobs=logprobs,
             top_logprobs=top_logprobs,
-            calls=_read_calls(fields, question),
+            calls=_read_calls(fields, question, _read_chat_tool),
+        )
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ResponsesRequest(AnyRequest):
+    """A body of ``POST /responses``."""
+
+    background: bool
+    store: bool
+    echoed: dict[str, Any]
+    """Fields that the response repeats."""
+
+    @classmethod
+    def from_body(cls, body: bytes) -> ResponsesRequest:
+        """Read a request's body; Refusal for what the API would refuse."""
+        fields = _Fields.from_body(body)
+        model = _read_model(fields)
+        instructions = fields.optional("instructions", str)
+        texts, user, question = _read_input(fields)
+        background = fields.optional("background", bool) or False
+        store = fields.optional("store", bool)
+        if background and store is False:
+            raise fields.invalid("background", "it needs 'store'")
+        stream = fields.optional("stream", bool) or False
+        _read_stream_options(fields, stream)
+        max_tokens = fields.integer("max_output_tokens", 1)
+        return cls(
+            model=model,
+            user=user,
+            prompt_tokens=_count([*texts, *([instructions] if instructions else ())]),
+            stream=stream,
+            max_tokens=max_tokens,
+            calls=_read_calls(fields, question, _read_tool, choice_in=""),
+            background=background,
+            store=store is not False,
+            echoed={
+                "instructions": instructions,
+                "max_output_tokens": max_tokens,
+                "metadata": fields.optional("metadata", dict) or {},
+                "parallel_tool_calls": fields.optional("parallel_tool_calls", bool) is not False,
+                "previous_response_id": fields.optional("previous_response_id", str),
+                "tool_choice": fields.anything("tool_choice") or "auto",
+                "tools": fields.anything("tools") or [],
+            },
         )
 
 
@@ -159,6 +195,9 @@ class _Fields:
             objects.append(_Fields(item, f"{self._path}{name}[{index}]."))
         return objects
 
+    def anything(self, name: str) -> Any:
+        return self._values.get(name)
+
     def has(self, name: str, kind: type) -> bool:
         return type(self._values.get(name)) is kind
 
@@ -193,21 +232,47 @@ def _finite(text: str) -> float:
     return value
 
 
-def utf8(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a request may bring lone surrogates
+def _read_model(fields: _Fields) -> str:
+    model = fields.required("model", str)
+    if not model:
+        raise fields.invalid("model", "it is empty")
+    return model
 
 
-def _read_messages(fields: _Fields) -> tuple[list[str], str]:
-    """Return each message's text, and once more the last one's if it is the user's."""
-    fields.required("messages", list)
-    messages = fields.objects("messages")
-    if not messages:
-        raise fields.invalid("messages", "expected at least one message", "empty_array")
-    for message in messages:
-        if message.required("role", str) not in ROLES:
+def _count(texts: Iterable[str]) -> int:
+    return sum(math.ceil(len(utf8(text)) / 4) for text in texts)
+
+
+def _read_messages(messages: list[_Fields]) -> tuple[list[str], str, str]:
+    """Return each message's text, the last one of the user's, and that again if it is the last."""
+    roles = [message.required("role", str) for message in messages]
+    for message, role in zip(messages, roles, strict=True):
+        if role not in ROLES:
             raise message.invalid("role", f"expected one of {', '.join(ROLES)}")
     texts = [_read_text(message) for message in messages]
-    return texts, texts[-1] if messages[-1].required("role", str) == "user" else ""
+    by_user = [text for role, text in zip(roles, texts, strict=True) if role == "user"]
+    user = by_user[-1] if by_user else ""
+    return texts, user, user if roles[-1:] == ["user"] else ""
+
+
+def _read_input(fields: _Fields) -> tuple[list[str], str, str]:
+    """Return what ``_read_messages`` does, of a text or of a list of items."""
+    if fields.has("input", str):
+        text = fields.required("input", str)
+        return [text], text, text
+    fields.required("input", list)
+    items = fields.objects("input")
+    if not items:
+        raise fields.invalid("input", "expected at least one item", "empty_array")
+    types = [item.optional("type", str) for item in items]
+    messages = [
+        item
+        for item, type in zip(items, types, strict=True)
+        if type == "message" or (type is None and item.required("role", str))
+    ]
+    texts, user, question = _read_messages(messages)
+    # What follows the user's last message is no question: the output of a call, say.
+    return texts, user, question if messages[-1:] == items[-1:] else ""
 
 
 def _read_text(message: _Fields) -> str:
@@ -252,12 +317,21 @@ def _read_max_tokens(fields: _Fields) -> int | None:
     return old if new is None else new
 
 
-def _read_calls(fields: _Fields, question: str) -> tuple[_Tool, ...]:
-    """Return the tools to call, by the rule that MockOpenAI documents."""
-    tools = {tool.name: tool for tool in map(_read_tool, fields.objects("tools"))}
+def _read_calls(
+    fields: _Fields,
+    question: str,
+    read_tool: Callable[[_Fields], _Tool],
+    choice_in: str = "function",
+) -> tuple[_Tool, ...]:
+    """Return the tools to call, by the rule that MockOpenAI documents.
+
+    A choice has the function's name in its own key ``choice_in``, or in itself.
+    """
+    tools = {tool.name: tool for tool in map(read_tool, fields.objects("tools"))}
     parallel = fields.optional("parallel_tool_calls", bool)
     if fields.has("tool_choice", dict):
-        name = fields.object("tool_choice").object("function").required("name", str)
+        named = fields.object("tool_choice")
+        name = (named.object(choice_in) if choice_in else named).required("name", str)
         if name not in tools:
             raise fields.invalid("tool_choice", "the function is not among 'tools'")
         return (tools[name],)
@@ -275,10 +349,22 @@ def _read_calls(fields: _Fields, question: str) -> tuple[_Tool, ...]:
     return tuple(calls[:1] if parallel is False else calls)
 
 
+def _read_chat_tool(tool: _Fields) -> _Tool:
+    _read_tool_type(tool)
+    return _read_function(tool.object("function"))
+
+
 def _read_tool(tool: _Fields) -> _Tool:
+    _read_tool_type(tool)
+    return _read_function(tool)
+
+
+def _read_tool_type(tool: _Fields) -> None:
     if tool.required("type", str) != "function":
         raise tool.invalid("type", "the mock knows functions only")
-    function = tool.object("function")
+
+
+def _read_function(function: _Fields) -> _Tool:
     name = function.required("name", str)
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
         raise function.invalid("name", "expected 1 to 64 of a-z, A-Z, 0-9, _ and -")

@@ -1,60 +1,58 @@
-"""An OpenAI-compatible endpoint that needs no model and no network: an ASGI application.
+"""OpenAI-compatible endpoints that need no model and no network: an ASGI application.
 
-``POST /v1/chat/completions`` and ``GET /v1/models``, with or without ``/v1``. Nothing
-is random and no clock is read: the same requests in the same order get the same bytes,
-``id``, ``created`` and ``x-request-id`` included.
+Chat completions, responses and models, with or without ``/v1``, and at ``/openapi.json``
+what they take and give. Nothing is random and no clock is read: the same requests in the
+same order get the same bytes, ``id``, ``created`` and ``x-request-id`` included.
 
-body -> ChatRequest -> _Answer -> _Completion -> (pause, bytes) pieces -> send()
+body -> request -> Answer of the script -> Turn -> Reply, with its Fault -> send()
 
-All of it is decided before the first byte leaves, so no error comes half-way through a
-response. Only ``MockOpenAI`` reads, sleeps and sends; a client that goes away ends that
-at once.
+What goes out, and when, is decided before the first byte leaves; a request that is refused
+is refused whole. Only ``MockOpenAI`` reads, sleeps and sends; a client that goes away ends
+that at once. ``MockServer`` serves one over HTTP from a thread; pytest has it as the fixture
+``mock_openai``. docs/testing.md shows how to use them, and describes scripts.
 """
 
 from __future__ import annotations
 
 import hmac
 import itertools
-import json
 import os
-import re
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    MutableMapping,
-    Sequence,
-)
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from operator import itemgetter
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl
 
 import anyio
 
-from sse_core._encoder import encode
-from sse_core._events import ServerSentEvent
+from sse_core import Headers
 
-from ._mock_request import ChatRequest, Refusal, utf8
-from ._mock_schema import Sampler
+from ._mock_chat import CREATED, Completion
+from ._mock_errors import Refusal, error_object
+from ._mock_log import LoggedRequest
+from ._mock_openapi import description
+from ._mock_reply import Recording, Reply, json_reply, stream_reply
+from ._mock_request import AnyRequest, ChatRequest, ResponsesRequest
+from ._mock_responses import Response, Responses
+from ._mock_script import Answer, Answers, Script, ScriptError
+from ._mock_server import MockServer
+from ._mock_turn import Turn, made_up_turn, pace
 
-__all__ = ["MockOpenAI", "Recording"]
+__all__ = ["LoggedRequest", "MockOpenAI", "MockServer", "Recording", "Script", "ScriptError"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Piece: TypeAlias = tuple[float, bytes]
-"""Seconds to wait, then what to send."""
-Token: TypeAlias = tuple[int | None, str]
-"""The index of the tool call it belongs to, None for text; and the token."""
+Respond: TypeAlias = Callable[[int, LoggedRequest], Reply]
 
 MAX_BODY: Final = 10 * 2**20
 """Bytes of a request body; what is longer gets 413."""
-CREATED: Final = 1_700_000_000
-"""Every ``created``, in Unix seconds."""
+MAX_LOG: Final = 1000
+"""Requests that are remembered; the oldest goes first."""
+ABORT: Final = "sse_toolkit.abort"
+"""The message by which our own server closes a connection without a response's end."""
 
 _TOKENS: Final = (
     "Server|-S|ent| Events| let| a| server| send| text| to| a| client|,| piece| by| piece|,"
@@ -70,60 +68,30 @@ _TOKENS: Final = (
 SCRIPT: Final = tuple(_TOKENS.split("|"))
 """What the mock says unless told otherwise: Server-Sent Events, in three languages."""
 
-JSON: Final = (b"content-type", b"application/json")
-EVENT_STREAM: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-)
-
-
-@dataclass(slots=True, frozen=True)
-class Recording:
-    """A recorded event stream, with the pauses in which it arrived.
-
-    The file holds the bytes of the stream as they are. A line ``: pause 0.25`` says that
-    the recording waited there for 0.25 seconds; such lines are not sent. To the format
-    they are comments, so a recording is itself a valid event stream. Between two pauses
-    everything is sent in one piece.
-    """
-
-    pieces: tuple[Piece, ...]
-    """Seconds to wait, then bytes to send."""
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Recording:
-        """Read a recording; a stream without pauses is one as well."""
-        first, *rest = re.split(
-            rb"(?:\A|(?<=[\r\n])): pause (\d+(?:\.\d+)?)(?:\r\n|\r|\n|\Z)", data
-        )
-        pauses = map(float, rest[::2])
-        return cls(((0.0, first), *zip(pauses, rest[1::2], strict=True)))
-
-    @classmethod
-    def from_path(cls, path: str | os.PathLike[str]) -> Recording:
-        """Read a recording from a file."""
-        return cls.from_bytes(Path(path).read_bytes())
-
-    @property
-    def body(self) -> bytes:
-        """All that is sent."""
-        return b"".join(data for _, data in self.pieces)
-
 
 class MockOpenAI:
     """An ASGI application that answers as the OpenAI API does.
 
     Args:
-        script: the tokens to answer with; an explanation of Server-Sent Events if None.
+        script: the tokens to answer everything with, or the answers to give, one after the
+            other: a ``Script``, or the objects that a script file holds. If None, an
+            explanation of Server-Sent Events.
         api_key: the key that requests have to bring; if None, any will do, but not none.
         delay: seconds before each token.
+        rate: tokens per second, in place of ``delay``.
+        jitter: how much of each delay is left to chance, from 0 to 1.
+        seed: of that chance: the same requests get the same delays again.
         recordings: a request whose ``model`` is one of these names gets that recording.
 
-    What it makes of a request, which may name any model:
+    Raises:
+        ScriptError: the script is none.
+        ValueError: a number that is out of its range.
+
+    What it makes of a request that no script answers, which may name any model:
 
     * Each of the ``n`` choices says the same; those of a stream take turns, token by token.
-    * ``max_tokens`` and ``max_completion_tokens`` count tokens of the script, or fragments
-      of tool calls. ``stop`` is looked for in the text within that limit.
+    * ``max_tokens``, ``max_completion_tokens`` and ``max_output_tokens`` count tokens of the
+      answer, or fragments of tool calls. ``stop`` is looked for in the text within that limit.
     * Of ``tools``, those whose names occur in the last message are called, if that message
       is the user's. ``tool_choice``: ``"none"`` calls none, ``"required"`` the first where
       none is named, a function that function. ``parallel_tool_calls: false`` leaves one.
@@ -134,17 +102,58 @@ class MockOpenAI:
 
     def __init__(
         self,
-        script: Sequence[str] | None = None,
+        script: Script | Sequence[str] | Sequence[Mapping[str, Any]] | None = None,
         *,
         api_key: str | None = None,
         delay: float = 0.0,
+        rate: float | None = None,
+        jitter: float = 0.0,
+        seed: int = 0,
         recordings: Mapping[str, Recording] | None = None,
     ) -> None:
-        self._script = SCRIPT if script is None else tuple(script)
-        self._api_key = api_key
-        self._delay = delay
+        if rate is not None and not (delay == 0 and rate > 0):
+            raise ValueError("expected a rate above 0, and no delay beside it")
+        if not (delay >= 0 and 0 <= jitter <= 1):
+            raise ValueError("expected a delay of at least 0, and a jitter from 0 to 1")
+        self._tokens: Sequence[str] = SCRIPT
+        self._answers = Answers()
+        self.api_key = api_key
+        """The key that requests have to bring, or None."""
+        self._delay = delay if rate is None else 1 / rate
+        self._jitter = jitter
+        self._seed = seed
         self._recordings = dict(recordings or {})
+        self._responses = Responses()
         self._numbers = itertools.count(1)
+        self._log: deque[LoggedRequest] = deque(maxlen=MAX_LOG)
+        if isinstance(script, Script):
+            self._answers.add(script)
+        elif script is not None and all(isinstance(token, str) for token in script):
+            self._tokens = [str(token) for token in script]
+        elif script is not None:
+            self._answers.add(Script.from_value(script))
+
+    @property
+    def requests(self) -> list[LoggedRequest]:
+        """The requests so far, refused ones too: the last 1000, in the order of arrival."""
+        return list(self._log)
+
+    def script(self, *answers: Script | Mapping[str, Any] | str | os.PathLike[str]) -> None:
+        """Add answers to the script: each an object of it, a ``Script``, or the path of one.
+
+        Raises:
+            ScriptError: one of them is none.
+            OSError: a file cannot be read.
+        """
+        scripts = []
+        for answer in answers:
+            if isinstance(answer, str | os.PathLike):
+                answer = Script.from_path(answer)
+            elif not isinstance(answer, Script):
+                answer = Script.from_value([answer])
+            scripts.append(answer)
+        for script in scripts:  # all or none
+            self._answers.add(script)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; NotImplementedError for every other kind of scope."""
@@ -152,32 +161,32 @@ class MockOpenAI:
             raise NotImplementedError(f"expected an HTTP request, got {scope['type']!r}")
         number = next(self._numbers)
         request_id = (b"x-request-id", b"req_%06d" % number)
+        request = _logged(scope)
+        self._log.append(request)
         try:
-            respond = self._admit(scope)
-            body = await _read_body(scope, receive)
+            respond = self._admit(scope, request)
+            body = await _read_body(request.headers, receive)
             if body is None:
                 return
-            response = respond(number, body)
+            request.body = body
+            reply = respond(number, request)
         except Refusal as refusal:
-            error = _json_response(refusal.status, {"error": refusal.error}, refusal.headers)
-            await _play(error, request_id, send)
+            error = json_reply(refusal.status, {"error": refusal.error}, refusal.headers)
+            await _play(error, request_id, send, abort=False)
             return
+        abort = ABORT in (scope.get("extensions") or {})
         async with anyio.create_task_group() as task_group:
             task_group.start_soon(_cancel_when_gone, receive, task_group.cancel_scope)
-            await _play(response, request_id, send)
+            await _play(reply, request_id, send, abort=abort)
             task_group.cancel_scope.cancel()
 
-    def _admit(self, scope: Mapping[str, Any]) -> Callable[[int, bytes], _Response]:
+    def _admit(self, scope: Mapping[str, Any], request: LoggedRequest) -> Respond:
         """Return what answers such a request, by its path, its method and its key."""
-        routes = {
-            "/chat/completions": ("POST", self._chat_completions),
-            "/models": ("GET", self._models),
-        }
-        asked: str = scope["method"]
-        path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/v1")
-        if path not in routes:
-            raise Refusal(f"Invalid URL ({asked} {scope['path']})", status=404)
-        method, respond = routes[path]
+        asked = request.method
+        path = request.path.removeprefix(scope.get("root_path", "")).removeprefix("/v1")
+        method, respond = self._route(path)
+        if respond is None:
+            raise Refusal(f"Invalid URL ({asked} {request.path})", status=404)
         if asked != method:
             raise Refusal(
                 f"Not allowed to {asked} on {path[1:]}.",
@@ -185,20 +194,46 @@ class MockOpenAI:
                 code="method_not_supported",
                 headers=((b"allow", method.encode()),),
             )
-        self._authenticate(_header(scope, b"authorization"))
+        if path == "/openapi.json":
+            return respond
+        self._authenticate(request.headers.get("authorization", ""))
         return respond
 
-    def _authenticate(self, authorization: bytes) -> None:
+    def _route(self, path: str) -> tuple[str, Respond | None]:
+        match path.split("/")[1:]:
+            case ["openapi.json"]:
+                return "GET", lambda *_: json_reply(200, description())
+            case ["models"]:
+                return "GET", partial(self._without_body, path, self._models)
+            case ["chat", "completions"]:
+                return "POST", partial(self._with_body, path, ChatRequest, self._chat_completions)
+            case ["responses"]:
+                return "POST", partial(self._with_body, path, ResponsesRequest, self._respond)
+            case ["responses", id]:
+                return "GET", partial(
+                    self._without_body,
+                    path,
+                    lambda request: self._responses.retrieved(id, request.query),
+                )
+            case ["responses", id, "cancel"]:
+                return "POST", partial(
+                    self._without_body, path, lambda _: self._responses.find(id).cancelled()
+                )
+            case _:
+                return "", None
+
+    def _authenticate(self, authorization: str) -> None:
         challenge = ((b"www-authenticate", b'Bearer realm="OpenAI API"'),)
-        scheme, _, key = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not key:
+        scheme, _, key = authorization.strip().partition(" ")
+        if scheme.lower() != "bearer" or not key:
             raise Refusal(
                 "You didn't provide an API key. You need to provide your API key in an "
                 "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
                 status=401,
                 headers=challenge,
             )
-        if self._api_key is not None and not hmac.compare_digest(key, self._api_key.encode()):
+        expected = self.api_key
+        if expected is not None and not hmac.compare_digest(key.encode(), expected.encode()):
             # The API repeats a part of the key here. Errors end in logs: this one does not.
             raise Refusal(
                 "Incorrect API key provided.",
@@ -207,64 +242,115 @@ class MockOpenAI:
                 headers=challenge,
             )
 
-    def _models(self, number: int, body: bytes) -> _Response:
+    def _without_body(
+        self, path: str, respond: Callable[[LoggedRequest], Reply], number: int, log: LoggedRequest
+    ) -> Reply:
+        answer = self._answers.take(path, body=False)
+        if answer is None:
+            return respond(log)
+        return _delivered(answer, lambda: respond(log))
+
+    def _with_body(
+        self,
+        path: str,
+        kind: type[Any],
+        respond: Callable[[int, Any, Answer | None], Reply],
+        number: int,
+        log: LoggedRequest,
+    ) -> Reply:
+        try:
+            request: AnyRequest = kind.from_body(log.body)
+            if recording := self._recordings.get(request.model):
+                if not request.stream:
+                    raise Refusal("This model is a recording, which is always streamed.", "stream")
+                return stream_reply(recording.pieces)
+            answer = self._answers.take(path, request.model, request.user, body=True)
+            if answer is None and self._answers.scripted:
+                raise Refusal(
+                    "The script has no answer left for this request.", code="script_exhausted"
+                )
+            if answer is None:
+                return respond(number, request, None)
+            return _delivered(answer, lambda: respond(number, request, answer))
+        except RecursionError:
+            raise Refusal("The JSON body is nested too deeply.") from None
+
+    def _models(self, log: LoggedRequest) -> Reply:
         models = [
             {"id": name, "object": "model", "created": CREATED, "owned_by": "sse-toolkit"}
             for name in ("mock", *self._recordings)
         ]
-        return _json_response(200, {"object": "list", "data": models})
+        return json_reply(200, {"object": "list", "data": models})
 
-    def _chat_completions(self, number: int, body: bytes) -> _Response:
-        try:
-            request = ChatRequest.from_body(body)
-            answer = _answer(request, self._script)
-        except RecursionError:
-            raise Refusal("The JSON body is nested too deeply.") from None
-        if recording := self._recordings.get(request.model):
-            if not request.stream:
-                raise Refusal("This model is a recording, which is always streamed.", "stream")
-            return _Response(200, EVENT_STREAM, recording.pieces)
-        completion = _Completion(number, request, answer)
-        if request.stream:
-            return _Response(200, EVENT_STREAM, completion.pieces(self._delay))
-        pause = self._delay * len(completion.tokens)
-        return _json_response(200, completion.whole(), pause=pause)
+    def _chat_completions(self, number: int, request: ChatRequest, answer: Answer | None) -> Reply:
+        stream = request.stream and not (answer and answer.fault.json)
+        return Completion(number, request, self._turn(number, request, answer)).reply(stream=stream)
 
+    def _respond(self, number: int, request: ResponsesRequest, answer: Answer | None) -> Reply:
+        stream = request.stream and not (answer and answer.fault.json)
+        response = Response(number, request, self._turn(number, request, answer))
+        self._responses.add(response)
+        return response.created(stream=stream)
 
-@dataclass(slots=True, frozen=True)
-class _Response:
-    """All that is sent, and when."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    pieces: Iterable[Piece]
-
-
-def _json_response(
-    status: int,
-    value: Any,
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-    *,
-    pause: float = 0.0,
-) -> _Response:
-    body = utf8(_dumps(value))
-    length = (b"content-length", b"%d" % len(body))
-    return _Response(status, (JSON, length, *headers), [(pause, body)])
-
-
-def _dumps(value: Any) -> str:
-    # Not escaped, as from the API: characters of several bytes are a client's daily bread.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    def _turn(self, number: int, request: AnyRequest, answer: Answer | None) -> Turn:
+        delay, jitter = self._delay, self._jitter
+        if answer is not None and answer.rate is not None:
+            delay = 1 / answer.rate
+        if answer is not None and answer.jitter is not None:
+            jitter = answer.jitter
+        seconds = pace(delay, jitter, f"{self._seed} {number}")
+        if answer is None:
+            return made_up_turn(request, self._tokens, seconds)
+        if not answer.speaks:
+            turn = made_up_turn(request, self._tokens, seconds)
+            reason = answer.finish_reason or turn.finish_reason
+            return replace(turn, finish_reason=reason, usage=answer.usage)
+        tokens = [
+            token._replace(pause=token.pause + each)
+            for token, each in zip(answer.tokens, seconds, strict=False)
+        ]
+        return Turn(
+            tokens=tokens,
+            calls=answer.calls,
+            finish_reason=answer.finish_reason or ("tool_calls" if answer.calls else "stop"),
+            pause=answer.pause,
+            usage=answer.usage,
+            error=answer.error,
+            shape=answer.shape,
+        )
 
 
-def _header(scope: Mapping[str, Any], name: bytes) -> bytes:
-    values = [bytes(value) for key, value in scope["headers"] if key == name]
-    return values[0].strip() if values else b""
+def _delivered(answer: Answer, say: Callable[[], Reply]) -> Reply:
+    """Return what an answer of the script sends, with its faults."""
+    if answer.recording is not None:
+        reply = stream_reply(answer.recording.pieces)
+    elif answer.body is not None:
+        reply = stream_reply([(0.0, answer.body)], status=answer.status)
+        if answer.content_type is not None:
+            headers = ((b"content-type", answer.content_type.encode()),)
+            reply = replace(reply, headers=headers, streamed=False)
+    elif answer.status != 200:
+        error = {"error": error_object(answer.error or {}, answer.status)}
+        reply = json_reply(answer.status, error)
+    else:
+        reply = say()
+    reply = replace(reply, headers=(*reply.headers, *answer.headers), wait=answer.wait)
+    return answer.fault.applied(reply)
 
 
-async def _read_body(scope: Mapping[str, Any], receive: Receive) -> bytes | None:
+def _logged(scope: Mapping[str, Any]) -> LoggedRequest:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return LoggedRequest(
+        method=scope["method"],
+        path=scope["path"],
+        query=dict(parse_qsl(query, keep_blank_values=True)),
+        headers=Headers((bytes(name), bytes(value)) for name, value in scope["headers"]),
+    )
+
+
+async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
     """Return the request's body; None if the client has gone before its end."""
-    declared = _header(scope, b"content-length")
+    declared = headers.get("content-length", "")
     # Up to 19 digits: int() refuses thousands of them with an error of its own.
     if len(declared) > 19 or (declared.isdigit() and int(declared) > MAX_BODY):
         raise _too_large()
@@ -284,175 +370,28 @@ def _too_large() -> Refusal:
     return Refusal(f"The request body is longer than {MAX_BODY} bytes.", status=413)
 
 
-async def _play(response: _Response, request_id: tuple[bytes, bytes], send: Send) -> None:
-    headers = [*response.headers, request_id]
+async def _play(reply: Reply, request_id: tuple[bytes, bytes], send: Send, *, abort: bool) -> None:
+    headers = [*reply.headers, request_id]
+    if reply.wait:
+        await anyio.sleep(reply.wait)
     with suppress(OSError):  # the client has gone: nothing is left to do
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        for pause, data in response.pieces:
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        for pause, data in reply.pieces:
             # Also for 0: a checkpoint, or a client's going would be noticed too late.
             await anyio.sleep(pause)
             await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if reply.end == "complete":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif abort:
+            await send({"type": ABORT, "reset": reply.end == "reset"})
+        else:
+            raise ResponseCut("the response is cut here, as the script has it")
+
+
+class ResponseCut(Exception):
+    """What makes servers without ``sse_toolkit.abort`` close the connection, and log it."""
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
     await receive()  # the body has been read: what comes is http.disconnect
     scope.cancel()
-
-
-@dataclass(slots=True, frozen=True)
-class _Answer:
-    """What every choice of a completion says."""
-
-    tokens: Sequence[Token]
-    finish_reason: str
-
-
-def _answer(request: ChatRequest, script: Sequence[str]) -> _Answer:
-    tokens: list[Token] = []
-    for index, tool in enumerate(request.calls):
-        arguments = _dumps(Sampler(tool.parameters).arguments())
-        tokens += [(index, fragment) for fragment in re.findall(r"\w+|\W+", arguments)]
-    if not request.calls:
-        tokens = [(None, token) for token in script]
-    sent = tokens[: request.max_tokens]
-    if not request.calls and (stopped := _stopped(sent, request.stop)) is not None:
-        return _Answer(stopped, "stop")
-    if len(sent) < len(tokens):
-        return _Answer(sent, "length")
-    return _Answer(sent, "tool_calls" if request.calls else "stop")
-
-
-def _stopped(tokens: Sequence[Token], stop: tuple[str, ...]) -> list[Token] | None:
-    """Return what comes before the stop string that is complete first; None: none is."""
-    text = "".join(token for _, token in tokens)
-    found = [(start + len(each), start) for each in stop if (start := text.find(each)) >= 0]
-    if not found:
-        return None
-    _, left = min(found)
-    before: list[Token] = []
-    for call, token in tokens:
-        if left > 0:
-            before.append((call, token[:left]))
-        left -= len(token)
-    return before
-
-
-class _Completion:
-    """One answer as the API writes it: whole or in chunks."""
-
-    def __init__(self, number: int, request: ChatRequest, answer: _Answer) -> None:
-        self.tokens = answer.tokens
-        self._number = number
-        self._request = request
-        self._finish_reason = answer.finish_reason
-
-    def whole(self) -> dict[str, Any]:
-        """Return what is sent without ``stream``."""
-        choices = [
-            {
-                "index": choice,
-                "message": self._message(choice),
-                "logprobs": self._logprobs(self.tokens),
-                "finish_reason": self._finish_reason,
-            }
-            for choice in range(self._request.n)
-        ]
-        return {**self._envelope("chat.completion"), "choices": choices, "usage": self._usage()}
-
-    def pieces(self, delay: float) -> Iterator[Piece]:
-        """Yield the event stream, with a delay before each token."""
-        usage = {"usage": None} if self._request.include_usage else {}
-        envelope = {**self._envelope("chat.completion.chunk"), **usage}
-        for pause, choice in self._choices(delay):
-            yield pause, _event({**envelope, "choices": [choice]})
-        if usage:
-            yield 0.0, _event({**envelope, "choices": [], "usage": self._usage()})
-        yield 0.0, encode(ServerSentEvent("[DONE]"))
-
-    def _choices(self, delay: float) -> Iterator[tuple[float, dict[str, Any]]]:
-        """Yield what each chunk adds, and the pause before it."""
-        choices = range(self._request.n)
-        opening = {"role": "assistant", "content": None if self._request.calls else ""}
-        for choice in choices:
-            yield 0.0, self._choice(choice, opening)
-        last: int | None = None
-        for call, token in self.tokens:
-            for choice in choices:
-                pause = delay if choice == 0 else 0.0  # once for all that are abreast
-                if call is not None and call != last:
-                    begun = {"index": call, **self._call(choice, call, "")}
-                    yield pause, self._choice(choice, {"tool_calls": [begun]})
-                    pause = 0.0
-                yield pause, self._choice(choice, _delta(call, token), [(call, token)])
-            last = call
-        for choice in choices:
-            yield 0.0, self._choice(choice, {}, finish_reason=self._finish_reason)
-
-    def _choice(
-        self,
-        choice: int,
-        delta: dict[str, Any],
-        tokens: Sequence[Token] = (),
-        finish_reason: str | None = None,
-    ) -> dict[str, Any]:
-        return {
-            "index": choice,
-            "delta": delta,
-            "logprobs": self._logprobs(tokens) if tokens else None,
-            "finish_reason": finish_reason,
-        }
-
-    def _message(self, choice: int) -> dict[str, Any]:
-        if not self._request.calls:
-            content = "".join(token for _, token in self.tokens)
-            return {"role": "assistant", "content": content, "refusal": None}
-        calls = []
-        for call, tokens in itertools.groupby(self.tokens, key=itemgetter(0)):
-            calls.append(self._call(choice, call, "".join(token for _, token in tokens)))
-        return {"role": "assistant", "content": None, "refusal": None, "tool_calls": calls}
-
-    def _call(self, choice: int, call: int, arguments: str) -> dict[str, Any]:
-        return {
-            "id": f"call_{self._number:06d}_{choice}_{call}",
-            "type": "function",
-            "function": {"name": self._request.calls[call].name, "arguments": arguments},
-        }
-
-    def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any] | None:
-        """Return the logarithm of one for each token of a text: a script is sure of itself."""
-        if not self._request.logprobs or self._request.calls:
-            return None
-        content = []
-        for _, token in tokens:
-            own = {"token": token, "logprob": 0.0, "bytes": list(utf8(token))}
-            top = [own] if self._request.top_logprobs else []
-            content.append({**own, "top_logprobs": top})
-        return {"content": content, "refusal": None}
-
-    def _usage(self) -> dict[str, int]:
-        prompt, completion = self._request.prompt_tokens, len(self.tokens) * self._request.n
-        return {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-        }
-
-    def _envelope(self, kind: str) -> dict[str, Any]:
-        return {
-            "id": f"chatcmpl-{self._number:06d}",
-            "object": kind,
-            "created": CREATED,
-            "model": self._request.model,
-            "system_fingerprint": "fp_mock",
-        }
-
-
-def _event(chunk: dict[str, Any]) -> bytes:
-    return encode(ServerSentEvent(_dumps(chunk)))
-
-
-def _delta(call: int | None, token: str) -> dict[str, Any]:
-    if call is None:
-        return {"content": token}
-    return {"tool_calls": [{"index": call, "function": {"arguments": token}}]}

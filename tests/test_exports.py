@@ -34,6 +34,8 @@ MAY_IMPORT = {
     "sse_openai/_client.py": {"anyio"},
     "sse_openai/__main__.py": {"anyio"},
     "sse_openai/mock.py": {"anyio"},
+    "sse_openai/_mock_server.py": {"anyio"},
+    "sse_openai/pytest_plugin.py": {"pytest"},
 }
 
 # The innermost modules import only each other.

@@ -191,6 +191,7 @@ async def test_scope() -> None:
             "headers": [(b"host", b"a"), (b"x-one", b"1")],
             "client": client,
             "server": ("127.0.0.1", port),
+            "extensions": {"sse_toolkit.abort": {}},
         }
     ] == scopes
 

@@ -1,0 +1,110 @@
+"""What is sent, in which pieces, after which pauses, and how it ends: values, no I/O."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from sse_core._encoder import encode
+from sse_core._events import ServerSentEvent
+
+__all__ = [
+    "EVENT_STREAM",
+    "Piece",
+    "Recording",
+    "Reply",
+    "dumps",
+    "event",
+    "json_reply",
+    "stream_reply",
+    "utf8",
+]
+
+Header: TypeAlias = tuple[bytes, bytes]
+Piece: TypeAlias = tuple[float, bytes]
+"""Seconds to wait, ``math.inf`` for ever, then what to send."""
+End: TypeAlias = Literal["complete", "fin", "reset"]
+"""Whether the response gets its end, or the connection is closed without it, and how."""
+
+EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Reply:
+    """One response."""
+
+    status: int = 200
+    headers: tuple[Header, ...]
+    pieces: Iterable[Piece]
+    streamed: bool = False
+    """Whether the body is an event stream."""
+    wait: float = 0.0
+    """Seconds before the head."""
+    end: End = "complete"
+
+
+def json_reply(
+    status: int, value: Any, headers: tuple[Header, ...] = (), *, pause: float = 0.0
+) -> Reply:
+    body = utf8(dumps(value))
+    length = (b"content-length", b"%d" % len(body))
+    headers = ((b"content-type", b"application/json"), length, *headers)
+    return Reply(status=status, headers=headers, pieces=[(pause, body)])
+
+
+def stream_reply(pieces: Iterable[Piece], *, status: int = 200) -> Reply:
+    headers = ((b"content-type", EVENT_STREAM), (b"cache-control", b"no-cache"))
+    return Reply(status=status, headers=headers, pieces=pieces, streamed=True)
+
+
+def event(value: Any, name: str | None = None) -> bytes:
+    """Return an event whose data is ``value`` as JSON, or a text as it is."""
+    data = value if isinstance(value, str) else dumps(value)
+    return encode(ServerSentEvent(data, event=name or "message"))
+
+
+def dumps(value: Any) -> str:
+    # Not escaped, as from the API: characters of several bytes are a client's daily bread.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # a request may bring lone surrogates
+
+
+@dataclass(slots=True, frozen=True)
+class Recording:
+    """A recorded event stream, with the pauses in which it arrived.
+
+    The file holds the bytes of the stream as they are. A line ``: pause 0.25`` says that
+    the recording waited there for 0.25 seconds; such lines are not sent. To the format
+    they are comments, so a recording is itself a valid event stream. Between two pauses
+    everything is sent in one piece.
+    """
+
+    pieces: tuple[Piece, ...]
+    """Seconds to wait, then bytes to send."""
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Recording:
+        """Read a recording; a stream without pauses is one as well."""
+        first, *rest = re.split(
+            rb"(?:\A|(?<=[\r\n])): pause (\d+(?:\.\d+)?)(?:\r\n|\r|\n|\Z)", data
+        )
+        pauses = map(float, rest[::2])
+        return cls(((0.0, first), *zip(pauses, rest[1::2], strict=True)))
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> Recording:
+        """Read a recording from a file."""
+        return cls.from_bytes(Path(path).read_bytes())
+
+    @property
+    def body(self) -> bytes:
+        """All that is sent."""
+        return b"".join(data for _, data in self.pieces)
