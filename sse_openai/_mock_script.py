@@ -10,6 +10,8 @@ import difflib
 import json
 import math
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -195,8 +197,9 @@ def _number(low: float, high: float = math.inf, *, above: bool = False) -> Read:
     limits = f"above {low}" if above else f"at least {low}" if high == math.inf else "from 0 to 1"
 
     def read(place: str, value: Any) -> float:
+        # Compared with what float() can take: it refuses larger integers.
         if type(value) not in (int, float) or not (
-            math.isfinite(value) and low <= value <= high and not (above and value == low)
+            low <= value <= min(high, sys.float_info.max) and not (above and value == low)
         ):
             raise _expected(f"a number, {limits}")(place, value)
         return float(value)
@@ -272,21 +275,30 @@ def _arguments(place: str, value: Any) -> list[Any]:
     return _pieces(place, value, fragments)
 
 
+def _header_value(place: str, value: Any) -> str:
+    text = _text(place, value)
+    if not (text.isascii() and text.isprintable()):
+        raise _expected("printable ASCII")(place, value)
+    return text
+
+
 def _headers(place: str, value: Any) -> tuple[tuple[bytes, bytes], ...]:
     if not isinstance(value, Mapping):
         raise _expected("an object")(place, value)
     fields = []
     for name, item in value.items():
-        text = str(item) if type(item) is int else _text(f"{place}.{name}", item)
-        if not (f"{name}{text}".isascii() and f"{name}{text}".isprintable() and name):
-            raise _expected("printable ASCII")(f"{place}.{name}", text)
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", str(name), re.ASCII):
+            raise _expected("names of headers")(place, name)
+        if name.lower() in ("content-type", "content-length", "transfer-encoding"):
+            raise _Misfit(f"{place}.{name}", "it is not among those that can be added")
+        text = str(item) if type(item) is int else _header_value(f"{place}.{name}", item)
         fields.append((name.lower().encode(), text.encode()))
     return tuple(fields)
 
 
 def _retry_after(place: str, value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return _header_value(place, value)
     return f"{_number(0)(place, value):g}"
 
 
@@ -319,7 +331,7 @@ _FAULT: Final = _object(
     after=_count,
     comments=_endless(_count),
     every=_number(0),
-    content_type=_text,
+    content_type=_header_value,
     bom=_bool,
     line_end=_one_of(LINE_ENDS),
     chunk=_integer(1),
@@ -365,7 +377,7 @@ def _answer(folder: Path) -> Read:
         retry_after=_retry_after,
         headers=_headers,
         body=_text,
-        content_type=_text,
+        content_type=_header_value,
         recording=recording,
         fault=_fault,
     )
@@ -395,6 +407,8 @@ def _check_combination(place: str, given: dict[str, Any]) -> None:
         raise _Misfit(f"{place}.error", f"it cannot stand beside {kinds[0]!r}")
     if "status" in given and "body" not in given and given["status"] < 400:
         raise _Misfit(f"{place}.status", "below 400, it needs 'body' beside it")
+    if given.get("status") in (204, 304) and given.get("body"):
+        raise _Misfit(f"{place}.body", "it has to be empty with this status")
     if "shape" in given and ("error" not in given or "status" in given):
         raise _Misfit(f"{place}.shape", "it needs 'error' beside it, and no 'status'")
     if "content_type" in given and "body" not in given:

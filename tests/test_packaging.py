@@ -58,6 +58,7 @@ def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
     entry_points = wheel.read(f"{info}/entry_points.txt").decode()
     assert "sse = sse_core.__main__:main" in entry_points
     assert "sse-openai = sse_openai.__main__:main" in entry_points
+    assert "[pytest11]\nsse_openai.pytest_plugin = sse_openai.pytest_plugin" in entry_points
 
 
 def test_top_level_entries() -> None:
