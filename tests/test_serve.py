@@ -532,6 +532,79 @@ async def test_end_of_the_response() -> None:
 # The client goes
 
 
+ABORT = "sse_toolkit.abort"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("reset", [False, True], ids=["fin", "reset"])
+async def test_abort(reset: bool, tls: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """An application can have its response cut: by FIN or by RST, and nothing is logged."""
+    ended = anyio.Event()
+
+    @http
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
+        assert scope["extensions"] == {ABORT: {}}
+        await receive()
+        await send(start())
+        await send(body(b"one", True))
+        async with anyio.create_task_group() as task_group:
+            task_group.start_soon(until_gone, receive)
+            await anyio.wait_all_tasks_blocked()
+            await send({"type": ABORT, "reset": reset})
+        with pytest.raises(BrokenPipeError):
+            await send(body(b"two"))
+        ended.set()
+
+    async def until_gone(receive: Receive) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server_context)
+    client_context = ssl.create_default_context()
+    authority.configure_trust(client_context)
+    async with serving(app, ssl_context=server_context if tls else None) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as plain:
+            stream: ByteStream = plain
+            if tls:
+                stream = await TLSStream.wrap(
+                    plain, hostname="127.0.0.1", ssl_context=client_context
+                )
+            await stream.send(GET)
+            await read_until(stream, b"3\r\none\r\n")
+            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)) as caught:
+                await stream.receive()
+            await ended.wait()
+
+    # Without TLS a FIN is an end of file; with it, one that the peer did not announce.
+    assert (caught.type is anyio.BrokenResourceError) == (reset or tls)
+    resets = isinstance(caught.value.__cause__, ConnectionResetError)
+    assert resets == reset
+    assert caplog.records == []
+
+
+async def test_abort_before_the_response() -> None:
+    """Nothing was sent, and nothing comes."""
+
+    @http
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send({"type": ABORT})
+
+    assert await exchange(app, GET) == b""
+
+
+async def test_abort_after_the_response() -> None:
+    """After its end a response cannot be cut any more."""
+
+    @http
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
+        await hello(scope, receive, send)
+        await send({"type": ABORT, "reset": True})
+
+    assert (await exchange(app, CLOSE)).endswith(b"hi")
+
+
 async def test_disconnect_while_waiting() -> None:
     """receive() tells at once that the client has gone; send() raises from then on."""
     seen: list[Any] = []
