@@ -1,0 +1,185 @@
+"""Mutated requests against the mock; and that what should be found would be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from sse_core._serve import App, Receive, Send
+from sse_openai.mock import MockOpenAI
+
+from .fuzz import requests
+from .fuzz.requests import Description, Found, Fuzzer, main, mock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_mock(seed: int) -> None:
+    """Whatever it is sent, the mock answers, and as its description says."""
+    fuzzer = Fuzzer(mock(), seed=seed)
+
+    await fuzzer.run(range(800))
+
+    assert 800 == fuzzer.statuses.total()
+    assert fuzzer.statuses[200] > 150
+    assert {200, 400, 401, 404, 405} <= set(fuzzer.statuses)
+
+
+async def test_scripted_statuses_are_allowed() -> None:
+    """A 5xx is a finding unless it is expected."""
+    scripted = {"status": 503, "times": None}
+
+    await Fuzzer(MockOpenAI([scripted]), allow=[503]).run(range(20))
+    with pytest.raises(ExceptionGroup) as caught:
+        await Fuzzer(MockOpenAI([scripted])).run(range(20))
+
+    assert caught.group_contains(Found, match="status 503")
+
+
+async def hang(app: App, scope: Any, receive: Receive, send: Send) -> None:
+    await anyio.sleep_forever()
+
+
+async def fail(app: App, scope: Any, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+    raise ZeroDivisionError
+
+
+async def cut(app: App, scope: Any, receive: Receive, send: Send) -> None:
+    async def drop(message: Any) -> None:
+        if message["type"] == "http.response.start" or message.get("body"):
+            await send(message)
+
+    await app(scope, receive, drop)
+    await send({"type": "sse_toolkit.abort"})
+
+
+def changed(**values: Any) -> Callable[..., Any]:
+    async def change(app: App, scope: Any, receive: Receive, send: Send) -> None:
+        async def changing(message: Any) -> None:
+            await send({**message, **(values if message["type"][-5:] in values["to"] else {})})
+
+        await app(scope, receive, changing)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("broken", "finding"),
+    [
+        (hang, "TimeoutError"),
+        (fail, "the application raised"),
+        (cut, "RemoteProtocolError"),
+        (changed(to="start", status=418), "no status that is described: 418"),
+        (changed(to="start", status=200), "the schema forbids the body, but the status is 200"),
+        (
+            changed(to="start", headers=[(b"content-type", b"text/html")]),
+            "no content type that is described: text/html",
+        ),
+        (changed(to=".body", body=b"{}"), "not what the schema says: b'{}'"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value)[:30],
+)
+async def test_findings(
+    broken: Any, finding: str, monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str
+) -> None:
+    """Each of these is found, and named by its case."""
+    monkeypatch.setattr(requests, "LIMIT", 0.2)
+    inner = mock()
+
+    async def app(scope: Any, receive: Receive, send: Send) -> None:
+        whole = scope["type"] != "http" or scope["path"] == "/openapi.json"
+        await (inner(scope, receive, send) if whole else broken(inner, scope, receive, send))
+
+    with pytest.raises((ExceptionGroup, Found)) as caught:
+        await Fuzzer(app).run(range(60))
+
+    error: BaseException = caught.value
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Found)
+    assert finding in repr(caught.value) or finding in str(error)
+
+
+async def test_leaked_tasks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that outlives its request is a finding."""
+    monkeypatch.setattr(requests, "LIMIT", 0.2)
+    inner = mock()
+
+    async with anyio.create_task_group() as tasks:
+
+        async def app(scope: Any, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["path"] != "/openapi.json":
+                tasks.start_soon(anyio.sleep_forever)
+            await inner(scope, receive, send)
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await Fuzzer(app).run(range(3))
+        assert caught.group_contains(TimeoutError)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "forbidden"),
+    [
+        ({}, [None, 1, {}], []),
+        ({"type": "integer", "minimum": 1, "maximum": 2}, [1, 2], [0, 3, True, 1.0, None]),
+        ({"type": "string", "minLength": 1, "pattern": "^a"}, ["ab"], ["", "b", 1]),
+        ({"type": "array", "items": {"type": "null"}, "maxItems": 1}, [[], [None]], [[1], {}]),
+        (
+            {"type": "object", "required": ["a"], "properties": {"a": {"enum": [1, None]}}},
+            [{"a": 1}, {"a": None, "b": 2}],
+            [{}, {"a": True}, []],
+        ),
+        ({"anyOf": [{"type": "boolean"}, {"const": "x"}]}, [True, "x"], [1, "y"]),
+        ({"type": "string", "not": {"const": "x"}}, ["y"], ["x", 1]),
+        ({"$ref": "#/components/schemas/S"}, [True], [None]),
+    ],
+    ids=str,
+)
+def test_schemas(schema: Any, allowed: list[Any], forbidden: list[Any]) -> None:
+    """Of JSON Schema, what the descriptions use."""
+    document = {"paths": {}, "components": {"schemas": {"S": {"type": "boolean"}}}}
+    description = Description(document)
+
+    assert [] == [value for value in allowed if not description.allows(schema, value)]
+    assert [] == [value for value in forbidden if description.allows(schema, value)]
+
+
+async def test_examples_are_answered() -> None:
+    """What the description allows is not refused, but for what it says in words."""
+    app = mock()
+    found: list[Any] = []
+
+    async def receive() -> Any:
+        await anyio.sleep_forever()
+
+    async def send(message: Any) -> None:
+        found.append(message.get("body", b""))
+
+    scope = {"type": "http", "method": "GET", "path": "/openapi.json", "headers": []}
+    await app(scope, receive, send)
+    description = Description(json.loads(b"".join(found)))
+
+    for method, path, operation in description.operations:
+        assert operation is description.find(method, path.replace("{response_id}", "resp_1"))
+    assert ["/v1/chat/completions", "/v1/responses"] == [
+        path for _, path, operation in description.operations if "requestBody" in operation
+    ]
+
+
+def test_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command counts; a case can be shown again, and the application be another."""
+    main(["--requests", "30", "--app", "tests.fuzz.requests:mock", "--backend", "trio"])
+    counted = capsys.readouterr().out
+    main(["--case", "3", "--seed", "2"])
+    shown = capsys.readouterr().out
+
+    assert counted.startswith("30 requests in ")
+    assert " HTTP/1.1" in shown
+    assert shown.splitlines()[-1].startswith("1 requests in ")
