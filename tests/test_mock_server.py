@@ -122,7 +122,7 @@ async def test_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     for path in ("/a", "/b", "/c"):
-        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+        scope: Any = {"type": "http", "method": "GET", "path": path, "headers": []}
         await app(scope, receive, send)
 
     assert ["/b", "/c"] == [request.path for request in app.requests]

@@ -114,7 +114,8 @@ class Description:
         for known, template, operation in self.operations:
             parts = map(re.escape, re.split(r"\{\w+\}", template))
             if method == known and re.fullmatch("[^/]+".join(parts), path):
-                return operation
+                found: Schema = operation
+                return found
         return None
 
     def request_schema(self, operation: Schema) -> Schema | None:
@@ -221,8 +222,10 @@ def make_case(description: Description, random: Random, ids: Sequence[str]) -> C
     case.operation = description.find(case.method, case.path)
     case.path += f"?{query}" if query else ""
     length = len(body)
+    if random.random() < 0.05:
+        case.leaves_after = random.choice([0, 1, 300, 1000])
     if random.random() < 0.03:
-        length, case.forbidden = random.choice([0, length + 1, 10**9, 10**30]), False
+        length = random.choice([0, length + 1, 10**9])
         case.leaves_after = 0
     case.headers += [
         (b"authorization", key.encode("latin-1")),
@@ -230,8 +233,6 @@ def make_case(description: Description, random: Random, ids: Sequence[str]) -> C
         (b"content-length", b"%d" % length),
         (b"connection", b"close"),
     ]
-    if random.random() < 0.05:
-        case.leaves_after = random.choice([0, 1, 300, 1000])
     if random.random() < 0.03:
         case.sends = random.randrange(len(case.data))
         case.leaves_after = 0
@@ -248,7 +249,7 @@ def mutated(value: JSON, random: Random) -> JSON:
         if what == 0:
             del copy[key]
         elif what == 1 and isinstance(copy, dict):
-            copy[random.choice(["", "stream", "n", "type", key + "x"])] = odd(random)
+            copy[random.choice(["", "stream", "n", "type", f"{key}x"])] = odd(random)
         else:
             copy[key] = mutated(copy[key], random)
         return copy
@@ -432,7 +433,9 @@ def _check(
     body: bytes,
     allow: Sequence[int],
 ) -> None:
-    if status >= 500 and status not in allow:
+    if status in allow:
+        return
+    if status >= 500:
         raise Found(f"status {status}: {body[:200]!r}")
     if case.forbidden and status != 400:
         raise Found(f"the schema forbids the body, but the status is {status}")
