@@ -20,7 +20,6 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
@@ -29,16 +28,17 @@ import anyio
 
 from sse_core import Headers
 
+from ._mock_answer import Answer, Answers
 from ._mock_chat import CREATED, Completion
-from ._mock_errors import Refusal, error_object
+from ._mock_errors import Refusal
 from ._mock_log import LoggedRequest
 from ._mock_openapi import description
 from ._mock_reply import Recording, Reply, json_reply, stream_reply
 from ._mock_request import AnyRequest, ChatRequest, ResponsesRequest
 from ._mock_responses import Response, Responses
-from ._mock_script import Answer, Answers, Script, ScriptError
+from ._mock_script import Script, ScriptError
 from ._mock_server import MockServer
-from ._mock_turn import Turn, made_up_turn, pace
+from ._mock_turn import Turn, pace
 
 __all__ = ["LoggedRequest", "MockOpenAI", "MockServer", "Recording", "Script", "ScriptError"]
 
@@ -127,11 +127,11 @@ class MockOpenAI:
         self._numbers = itertools.count(1)
         self._log: deque[LoggedRequest] = deque(maxlen=MAX_LOG)
         if isinstance(script, Script):
-            self._answers.add(script)
+            self._answers.add(script.answers)
         elif script is not None and all(isinstance(token, str) for token in script):
             self._tokens = [str(token) for token in script]
         elif script is not None:
-            self._answers.add(Script.from_value(script))
+            self._answers.add(Script.from_value(script).answers)
 
     @property
     def requests(self) -> list[LoggedRequest]:
@@ -153,7 +153,7 @@ class MockOpenAI:
                 answer = Script.from_value([answer])
             scripts.append(answer)
         for script in scripts:  # all or none
-            self._answers.add(script)
+            self._answers.add(script.answers)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request; NotImplementedError for every other kind of scope."""
@@ -245,16 +245,14 @@ class MockOpenAI:
     def _without_body(
         self, path: str, respond: Callable[[LoggedRequest], Reply], number: int, log: LoggedRequest
     ) -> Reply:
-        answer = self._answers.take(path, body=False)
-        if answer is None:
-            return respond(log)
-        return _delivered(answer, lambda: respond(log))
+        answer = self._answers.take(path, body=False) or Answer()
+        return answer.reply(lambda: respond(log))
 
     def _with_body(
         self,
         path: str,
         kind: type[Any],
-        respond: Callable[[int, Any, Answer | None], Reply],
+        respond: Callable[[int, Any, Answer], Reply],
         number: int,
         log: LoggedRequest,
     ) -> Reply:
@@ -269,9 +267,8 @@ class MockOpenAI:
                 raise Refusal(
                     "The script has no answer left for this request.", code="script_exhausted"
                 )
-            if answer is None:
-                return respond(number, request, None)
-            return _delivered(answer, lambda: respond(number, request, answer))
+            said = answer or Answer()
+            return said.reply(lambda: respond(number, request, said))
         except RecursionError:
             raise Refusal("The JSON body is nested too deeply.") from None
 
@@ -282,60 +279,21 @@ class MockOpenAI:
         ]
         return json_reply(200, {"object": "list", "data": models})
 
-    def _chat_completions(self, number: int, request: ChatRequest, answer: Answer | None) -> Reply:
-        stream = request.stream and not (answer and answer.fault.json)
+    def _chat_completions(self, number: int, request: ChatRequest, answer: Answer) -> Reply:
+        stream = request.stream and not answer.fault.json
         return Completion(number, request, self._turn(number, request, answer)).reply(stream=stream)
 
-    def _respond(self, number: int, request: ResponsesRequest, answer: Answer | None) -> Reply:
-        stream = request.stream and not (answer and answer.fault.json)
+    def _respond(self, number: int, request: ResponsesRequest, answer: Answer) -> Reply:
+        stream = request.stream and not answer.fault.json
         response = Response(number, request, self._turn(number, request, answer))
         self._responses.add(response)
         return response.created(stream=stream)
 
-    def _turn(self, number: int, request: AnyRequest, answer: Answer | None) -> Turn:
-        delay, jitter = self._delay, self._jitter
-        if answer is not None and answer.rate is not None:
-            delay = 1 / answer.rate
-        if answer is not None and answer.jitter is not None:
-            jitter = answer.jitter
+    def _turn(self, number: int, request: AnyRequest, answer: Answer) -> Turn:
+        delay = self._delay if answer.rate is None else 1 / answer.rate
+        jitter = self._jitter if answer.jitter is None else answer.jitter
         seconds = pace(delay, jitter, f"{self._seed} {number}")
-        if answer is None:
-            return made_up_turn(request, self._tokens, seconds)
-        if not answer.speaks:
-            turn = made_up_turn(request, self._tokens, seconds)
-            reason = answer.finish_reason or turn.finish_reason
-            return replace(turn, finish_reason=reason, usage=answer.usage)
-        tokens = [
-            token._replace(pause=token.pause + each)
-            for token, each in zip(answer.tokens, seconds, strict=False)
-        ]
-        return Turn(
-            tokens=tokens,
-            calls=answer.calls,
-            finish_reason=answer.finish_reason or ("tool_calls" if answer.calls else "stop"),
-            pause=answer.pause,
-            usage=answer.usage,
-            error=answer.error,
-            shape=answer.shape,
-        )
-
-
-def _delivered(answer: Answer, say: Callable[[], Reply]) -> Reply:
-    """Return what an answer of the script sends, with its faults."""
-    if answer.recording is not None:
-        reply = stream_reply(answer.recording.pieces)
-    elif answer.body is not None:
-        reply = stream_reply([(0.0, answer.body)], status=answer.status)
-        if answer.content_type is not None:
-            headers = ((b"content-type", answer.content_type.encode()),)
-            reply = replace(reply, headers=headers, streamed=False)
-    elif answer.status != 200:
-        error = {"error": error_object(answer.error or {}, answer.status)}
-        reply = json_reply(answer.status, error)
-    else:
-        reply = say()
-    reply = replace(reply, headers=(*reply.headers, *answer.headers), wait=answer.wait)
-    return answer.fault.applied(reply)
+        return answer.turn(request, self._tokens, seconds)
 
 
 def _logged(scope: Mapping[str, Any]) -> LoggedRequest:
