@@ -79,9 +79,14 @@ class Answer:
         reply = replace(reply, headers=(*reply.headers, *self.headers), wait=self.wait)
         return self.fault.applied(reply)
 
+    @property
+    def path(self) -> str:
+        """The pattern of paths that it is for."""
+        return self.when.get("path", "*")
+
     def fits(self, path: str, model: str, user: str) -> bool:
         return (
-            fnmatchcase(path, self.when.get("path", "*"))
+            fnmatchcase(path, self.path)
             and fnmatchcase(model, self.when.get("model", "*"))
             and self.when.get("user", "") in user
         )
@@ -92,12 +97,16 @@ class Answers:
 
     def __init__(self) -> None:
         self._left: list[tuple[Answer, float]] = []
-        self.scripted = False
-        """Whether there have been any."""
+        self._paths: set[str] = set()
 
     def add(self, answers: Iterable[Answer]) -> None:
-        self.scripted = True
-        self._left += [(answer, answer.times) for answer in answers]
+        for answer in answers:
+            self._left.append((answer, answer.times))
+            self._paths.add(answer.path)
+
+    def scripted(self, path: str) -> bool:
+        """Whether there ever were any for that path."""
+        return any(fnmatchcase(path, pattern) for pattern in self._paths)
 
     def take(self, path: str, model: str = "", user: str = "", *, body: bool) -> Answer | None:
         """Return the answer to a request; None where the script has none for it.

@@ -102,7 +102,7 @@ class MockOpenAI:
 
     def __init__(
         self,
-        script: Script | Sequence[str] | Sequence[Mapping[str, Any]] | None = None,
+        script: Script | Sequence[str | Mapping[str, Any]] | None = None,
         *,
         api_key: str | None = None,
         delay: float = 0.0,
@@ -233,7 +233,9 @@ class MockOpenAI:
                 headers=challenge,
             )
         expected = self.api_key
-        if expected is not None and not hmac.compare_digest(key.encode(), expected.encode()):
+        if expected is not None and not hmac.compare_digest(
+            key.encode("latin-1"), expected.encode()
+        ):
             # The API repeats a part of the key here. Errors end in logs: this one does not.
             raise Refusal(
                 "Incorrect API key provided.",
@@ -263,7 +265,7 @@ class MockOpenAI:
                     raise Refusal("This model is a recording, which is always streamed.", "stream")
                 return stream_reply(recording.pieces)
             answer = self._answers.take(path, request.model, request.user, body=True)
-            if answer is None and self._answers.scripted:
+            if answer is None and self._answers.scripted(path):
                 raise Refusal(
                     "The script has no answer left for this request.", code="script_exhausted"
                 )

@@ -23,10 +23,10 @@ async def test_mock(seed: int) -> None:
     """Whatever it is sent, the mock answers, and as its description says."""
     fuzzer = Fuzzer(mock(), seed=seed)
 
-    await fuzzer.run(range(800))
+    await fuzzer.run(range(500))
 
-    assert 800 == fuzzer.statuses.total()
-    assert fuzzer.statuses[200] > 150
+    assert 500 == fuzzer.statuses.total()
+    assert fuzzer.statuses[200] > 100
     assert {200, 400, 401, 404, 405} <= set(fuzzer.statuses)
 
 
@@ -96,7 +96,9 @@ async def misspell(app: App, scope: Any, receive: Receive, send: Send) -> None:
 )
 async def test_findings(broken: Any, finding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of these is found, and named by its case."""
-    monkeypatch.setattr(requests, "LIMIT", 0.2)
+    monkeypatch.setattr(requests, "CLIENTS", 1)  # so that the first finding is always the same
+    if broken is hang:
+        monkeypatch.setattr(requests, "LIMIT", 0.5)
     inner = mock()
 
     async def app(scope: Any, receive: Receive, send: Send) -> None:
@@ -115,7 +117,7 @@ async def test_findings(broken: Any, finding: str, monkeypatch: pytest.MonkeyPat
 
 async def test_leaked_tasks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that outlives its request is a finding."""
-    monkeypatch.setattr(requests, "LIMIT", 0.2)
+    monkeypatch.setattr(requests, "LIMIT", 1)
     inner = mock()
 
     async with anyio.create_task_group() as tasks:

@@ -147,7 +147,8 @@ def test_pause_for_ever(shell: Shell, server: MockServer) -> None:
     """A pause in the middle of the text, without end."""
     server.script({"text": ["Hel", None, "lo"]})
 
-    chat, _, error = ask(shell, server, timeout=Timeout(idle=SHORT))
+    # Long enough for what comes before the pause.
+    chat, _, error = ask(shell, server, timeout=Timeout(idle=10 * SHORT))
 
     assert isinstance(error, ReadTimeout)
     assert "Hel" == text(chat)

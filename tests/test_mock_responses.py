@@ -20,6 +20,9 @@ import sse_openai.sync
 from sse_core import EventStreamParser, TransportError
 from sse_openai import APIError, NotFoundError, ResponseStream, StreamTruncated, _mock_responses
 from sse_openai import _retry as retry
+from sse_openai._mock_request import ResponsesRequest
+from sse_openai._mock_responses import Response
+from sse_openai._mock_turn import Token, Turn
 from sse_openai._response_events import EVENTS
 from sse_openai.mock import SCRIPT, MockServer
 
@@ -387,19 +390,23 @@ def test_cancel(server: MockServer, http: httpx.Client, official: openai.OpenAI)
     assert "completed" == official.responses.cancel("resp_000005").status
 
 
-def test_cancelled_stream_is_truncated(server: MockServer) -> None:
-    """Our reader says of a cancelled response that its stream was truncated."""
-    server.script({"text": ["a", "b"], "fault": {"silence": 0.2, "after": 900}})
-    base: Any = {"base_url": server.base_url, "api_key": server.api_key}
+def test_cancelled_stream_is_truncated() -> None:
+    """A stream that runs when its response is cancelled ends there, without an end."""
+    body = b'{"model": "m", "input": "hi", "background": true, "stream": true}'
+    turn = Turn(tokens=[Token("text", "a"), Token("text", "b")], finish_reason="stop")
+    response = Response(1, ResponsesRequest.from_body(body), turn)
+    pieces = iter(response.created(stream=True).pieces)
+    parser, stream = EventStreamParser(), ResponseStream()
 
-    with sse_openai.sync.Client(max_retries=0, timeout=10, **base) as client:
-        with client.responses(model="m", input="hi", background=True) as stream:
-            first = next(iter(stream))
-            assert first is not None
-            with openai.OpenAI(**base) as official:
-                official.responses.cancel(stream.response.id or "")
-            with pytest.raises(StreamTruncated):
-                list(stream)
+    while stream.response.output_text != "a":
+        _, data = next(pieces)
+        for event in parser.receive_data(data):
+            stream.receive_event(event)
+    response.cancelled()
+
+    assert [] == list(pieces)
+    with pytest.raises(StreamTruncated):
+        stream.receive_eof()
 
 
 @pytest.mark.parametrize(

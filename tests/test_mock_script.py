@@ -223,6 +223,15 @@ def test_requests_without_a_body(server: MockServer) -> None:
     assert found[1].content == found[2].content
 
 
+def test_other_paths_are_not_scripted(server: MockServer) -> None:
+    """What is scripted for one path leaves the others as they are."""
+    server.script({"when": {"path": "/responses*"}, "status": 503})
+
+    assert message(server)["content"].startswith("Server-Sent Events")
+    assert 503 == ask(server, "responses", input="a").status_code
+    assert 400 == ask(server, "responses", input="a").status_code
+
+
 def test_refused_requests_take_no_answer(server: MockServer) -> None:
     """A request that is none is told so, and the script waits for the next."""
     server.script({"text": "one"})

@@ -58,6 +58,7 @@ from sse_openai import (
     read_chat,
     responses_request,
 )
+from sse_openai.mock import LoggedRequest, MockOpenAI, MockServer, Script
 
 
 def parser() -> None:
@@ -320,3 +321,17 @@ def partial_json(reader: PartialJSON) -> None:
     assert_type(reader.value, Any)
     assert_type(reader.complete, bool)
     assert_type(reader.receive_eof(), Any)
+
+
+def mock(server: MockServer) -> None:
+    """What the fixture ``mock_openai`` gives; every kind of script."""
+    assert_type(server.base_url, str)
+    assert_type(server.api_key, str)
+    assert_type(server.mock, MockOpenAI)
+    assert_type(server.requests, list[LoggedRequest])
+    assert_type(server.requests[0].headers["x"], str)
+    server.script({"text": "a"}, Script.from_value([{"status": 429}]), "script.json")
+    MockOpenAI(["a", "b"])
+    MockOpenAI([{"text": ["a", 0.5, None]}, {"status": 500}])
+    with MockServer(MockOpenAI(Script.from_path("script.json"))) as served:
+        assert_type(served, MockServer)
