@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from http.client import responses as phrases
 from typing import Any, Final
 
 from ._mock_reply import dumps, event, utf8
@@ -47,7 +47,7 @@ def error_object(fields: Mapping[str, Any], status: int = 500) -> dict[str, Any]
     """Return the error of that status, with the fields that are given."""
     default = ("server_error", None) if status >= 500 else ("invalid_request_error", None)
     type, code = _DEFAULTS.get(status, default)
-    message = f"{HTTPStatus(status).phrase}, as the script has it."
+    message = f"{phrases.get(status, 'Error')}, as the script has it."
     return {"message": message, "type": type, "param": None, "code": code, **fields}
 
 

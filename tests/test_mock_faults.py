@@ -247,6 +247,11 @@ def test_not_finished(shell: Shell, server: MockServer) -> None:
             (503, "Service Unavailable, as the script has it.", "server_error", None, 0),
         ),
         (
+            {"status": 529},
+            sse_openai.InternalServerError,
+            (529, "Error, as the script has it.", "server_error", None, None),
+        ),
+        (
             {"status": 500, "body": 'data: {"error": {"message": "Down.", "code": "x"}}\n\n'},
             sse_openai.InternalServerError,
             (500, "Down.", None, "x", None),
