@@ -17,6 +17,7 @@ from ._errors import (
     ReadTimeout,
     ResponseError,
     SSEError,
+    SubscriberTooSlow,
     TimeoutException,
     TLSError,
     TooManyRedirects,
@@ -29,6 +30,7 @@ from ._parser import EventStreamParser, aiter_events, iter_events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._broadcast import Broadcast, Subscription
     from ._client import Client, EventStream, stream
     from ._connection import Connection
     from ._event_source import EventSource
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Broadcast",
     "Client",
     "Comment",
     "ConnectTimeout",
@@ -60,6 +63,8 @@ __all__ = [
     "ResponseError",
     "SSEError",
     "ServerSentEvent",
+    "SubscriberTooSlow",
+    "Subscription",
     "TLSError",
     "Timeout",
     "TimeoutException",
@@ -76,6 +81,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Broadcast": "_broadcast",
     "Client": "_client",
     "Connection": "_connection",
     "Disconnected": "_reconnect",
@@ -86,6 +92,7 @@ _LAZY = {
     "Reconnection": "_reconnect",
     "Request": "_http",
     "Response": "_http",
+    "Subscription": "_broadcast",
     "Timeout": "_http",
     "stream": "_client",
 }

@@ -5,6 +5,7 @@ SSEError
 ├── EventTooLarge          an event passed ``max_event_size``
 ├── ResponseError          a response that is not an event stream
 ├── TooManyRedirects       one attempt was redirected more than 20 times
+├── SubscriberTooSlow      more events would have to wait for a subscriber than may
 └── TransportError         connect, TLS, read or write failed, or the body was cut short
     ├── TLSError           the peer's certificate was refused, or it speaks no TLS
     ├── ProxyError         a proxy did not connect to the server
@@ -35,6 +36,7 @@ __all__ = [
     "ReadTimeout",
     "ResponseError",
     "SSEError",
+    "SubscriberTooSlow",
     "TLSError",
     "TimeoutException",
     "TooManyRedirects",
@@ -116,6 +118,15 @@ class ProxyError(TransportError):
 
     def __reduce__(self) -> tuple[type[ProxyError], tuple[Response, str]]:
         return type(self), (self.response, self.target)
+
+
+class SubscriberTooSlow(SSEError):
+    """More events would have to wait for a subscriber of a Broadcast than may."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__(f"a subscriber was too slow: it would lose {lost} events")
+        self.lost = lost
+        """How many events it would lose, if it went on."""
 
 
 class TimeoutException(TransportError, TimeoutError):
