@@ -1,4 +1,4 @@
-"""The commands: python -m benchmarks parser | client | chat | conformance | memory | plot."""
+"""python -m benchmarks parser | client | chat | serve | conformance | memory | plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import chat, chat_readers, client, client_peers, conformance, javascript, memory, peers, plot
+from . import (
+    chat,
+    chat_readers,
+    client,
+    client_peers,
+    conformance,
+    javascript,
+    memory,
+    peers,
+    plot,
+    serve,
+)
 from .measure import FULL, QUICK, measure
 from .parsers import OURS
 from .report import Cell, Run, machine, note
@@ -43,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--install", action="store_true", help="get the peers first")
     command.set_defaults(run=_chat)
 
+    command = commands.add_parser("serve", help="time our broadcast and its peers under uvicorn")
+    command.add_argument("--quick", action="store_true", help="few rounds, few subscribers")
+    command.add_argument("--json", type=Path, metavar="FILE", help="save all samples")
+    command.add_argument("--install", action="store_true", help="get the peers first")
+    command.set_defaults(run=_serve)
+
     command = commands.add_parser("conformance", help="run the vectors through all parsers")
     command.add_argument("--vectors", type=Path, default=conformance.VECTORS, metavar="FILE")
     command.add_argument("--names", action="store_true", help="list the vectors each one breaks")
@@ -65,10 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _install(options: argparse.Namespace) -> None:
-    own = {"client": client_peers.REQUIREMENTS, "chat": chat_readers.REQUIREMENTS}
+    own = {
+        "client": client_peers.REQUIREMENTS,
+        "chat": chat_readers.REQUIREMENTS,
+        "serve": serve.REQUIREMENTS,
+    }
     requirements = own.get(options.command, peers.REQUIREMENTS)
     subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
-    if options.command != "client":
+    if options.command not in ("client", "serve"):
         javascript.install()
 
 
@@ -114,6 +135,14 @@ def _client(options: argparse.Namespace) -> int:
 
 def _chat(options: argparse.Namespace) -> int:
     run = chat.measure(QUICK, scale=10) if options.quick else chat.measure()
+    print(run.markdown())
+    if options.json:
+        run.save(options.json)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    run = serve.measure(serve.QUICK if options.quick else serve.FULL)
     print(run.markdown())
     if options.json:
         run.save(options.json)

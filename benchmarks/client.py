@@ -254,19 +254,23 @@ class Process:
             text=True,
             env=environment,
         )
-        self.hello = self._read()
+        self.hello = self.answer()
         """What it says of itself, unasked."""
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        self.tell(question)
+        return self.answer()
+
+    def tell(self, question: dict[str, Any]) -> None:
+        """Ask, and read the answer later."""
         assert self.popen.stdin is not None
         try:
             self.popen.stdin.write(json.dumps(question) + "\n")
             self.popen.stdin.flush()
         except BrokenPipeError:
             pass  # there is no answer, then
-        return self._read()
 
-    def _read(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         assert self.popen.stdout is not None
         line = self.popen.stdout.readline()
         answer: dict[str, Any] = json.loads(line) if line else {"verdict": "gives no answer"}

@@ -1,0 +1,160 @@
+"""One broadcast for many subscribers, by three libraries, under uvicorn, in a process of its own.
+
+``python -m benchmarks.serve_app NAME`` tells its port, then answers ``{"subscribers": n,
+"rounds": r, "burst": b}`` once so many are connected: it publishes, waits until all is
+written, and says what processor time it took from the first event to the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from importlib import import_module
+from typing import Any
+
+import sse_core
+
+from .parsers import OURS
+
+__all__ = ["APPS", "DATA", "GAP"]
+
+DATA = "x" * 100
+"""Of each event, behind its number."""
+GAP = 0.2
+"""Seconds between two bursts: enough for ours to deliver one to 2,000 before the next, so
+that what is published one by one is sent one by one. Waiting costs no processor time."""
+
+App = Callable[..., Any]
+Publish = Callable[[int], object]
+
+
+class Queues:
+    """What the documentation of the peers shows: a queue for each subscriber."""
+
+    def __init__(self) -> None:
+        self.queues: set[asyncio.Queue[int]] = set()
+
+    def publish(self, number: int) -> None:
+        for queue in self.queues:
+            queue.put_nowait(number)
+
+    async def subscribe(self) -> AsyncIterator[int]:
+        queue: asyncio.Queue[int] = asyncio.Queue()
+        self.queues.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self.queues.discard(queue)
+
+
+def ours() -> tuple[App, Publish]:
+    broadcast = sse_core.Broadcast()
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+    async def bare(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async for data in broadcast.subscribe():
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if response is None:
+            await bare(scope, receive, send)
+        else:
+            await response(broadcast.subscribe())(scope, receive, send)
+
+    response = getattr(sse_core, "EventStreamResponse", None)
+
+    def publish(number: int) -> None:
+        broadcast.publish(sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1)))
+
+    return app, publish
+
+
+def sse_starlette() -> tuple[App, Publish]:
+    sse = import_module("sse_starlette")
+    starlette = import_module("starlette.applications")
+    route = import_module("starlette.routing").Route
+    queues = Queues()
+
+    async def events() -> AsyncIterator[Any]:
+        async for number in queues.subscribe():
+            yield sse.ServerSentEvent(f"{number} {DATA}", id=str(number + 1))
+
+    async def endpoint(request: Any) -> Any:
+        return sse.EventSourceResponse(events())
+
+    return starlette.Starlette(routes=[route("/", endpoint)]), queues.publish
+
+
+def fastapi() -> tuple[App, Publish]:
+    sse = import_module("fastapi.sse")
+    app = import_module("fastapi").FastAPI()
+    queues = Queues()
+
+    @app.get("/", response_class=sse.EventSourceResponse)  # type: ignore[untyped-decorator]
+    async def endpoint():  # type: ignore[no-untyped-def]  # FastAPI would make a schema of it
+        async for number in queues.subscribe():
+            yield sse.ServerSentEvent(raw_data=f"{number} {DATA}", id=str(number + 1))
+
+    return app, queues.publish
+
+
+APPS: dict[str, tuple[Callable[[], tuple[App, Publish]], tuple[str, ...]]] = {
+    OURS: (ours, ("uvicorn", "httptools")),
+    "sse-starlette": (sse_starlette, ("sse-starlette", "starlette")),
+    "fastapi": (fastapi, ("fastapi", "starlette", "pydantic")),
+}
+
+
+async def _publish(publish: Publish, rounds: int, burst: int, first: int) -> None:
+    for turn in range(rounds):
+        for number in range(first + turn * burst, first + (turn + 1) * burst):
+            publish(number)
+        await asyncio.sleep(GAP)
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    uvicorn = import_module("uvicorn")
+    app, publish = APPS[sys.argv[1]][0]()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    config = uvicorn.Config(
+        app, http="httptools", loop="asyncio", lifespan="off", access_log=False, log_level="error"
+    )
+    server = uvicorn.Server(config)
+    ready = threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        ready.set()
+        await server.serve(sockets=[listener])
+
+    # The questions are read in a thread, as the server has the main one.
+    def answer() -> None:
+        ready.wait()
+        print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+        for line in sys.stdin:
+            question = json.loads(line)
+            if question["ask"] == "start":
+                started = time.process_time()
+                asyncio.run_coroutine_threadsafe(
+                    _publish(publish, question["rounds"], question["burst"], question["first"]),
+                    loops[0],
+                ).result()
+            # Asked for "end" once the reader has it all: what was late counts as well.
+            print(json.dumps({"cpu": time.process_time() - started}), flush=True)
+        server.force_exit = server.should_exit = True
+
+    threading.Thread(target=answer, daemon=True).start()
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()
