@@ -28,7 +28,7 @@ on_each_loop = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
 def parsed(data: bytes) -> list[ServerSentEvent]:
-    return EventStreamParser().receive_data(data)  # type: ignore[return-value]  # no comments
+    return EventStreamParser().receive_data(data)
 
 
 def texts(data: bytes) -> list[str]:
@@ -259,7 +259,8 @@ class TestSubscription:
         async def read() -> bytes:
             async with anyio.create_task_group() as group:
                 group.start_soon(publish)
-                return await anext(subscription)
+                data = await anext(subscription)
+            return data
 
         async def publish() -> None:
             broadcast.publish("x")
