@@ -30,6 +30,7 @@ from ._parser import EventStreamParser, aiter_events, iter_events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._asgi import EventStreamResponse
     from ._broadcast import Broadcast, Subscription
     from ._client import Client, EventStream, stream
     from ._connection import Connection
@@ -49,6 +50,7 @@ __all__ = [
     "EventSource",
     "EventStream",
     "EventStreamParser",
+    "EventStreamResponse",
     "EventTimeout",
     "EventTooLarge",
     "HeadTimeout",
@@ -87,6 +89,7 @@ _LAZY = {
     "Disconnected": "_reconnect",
     "EventSource": "_event_source",
     "EventStream": "_client",
+    "EventStreamResponse": "_asgi",
     "Headers": "_http",
     "Opened": "_reconnect",
     "Reconnection": "_reconnect",

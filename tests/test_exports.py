@@ -24,6 +24,7 @@ PACKAGES = [sse_core, sse_openai]
 
 # Which modules may import what beyond the standard library and their own package.
 MAY_IMPORT = {
+    "sse_core/_asgi.py": {"anyio"},
     "sse_core/_asyncio.py": {"anyio"},
     "sse_core/_broadcast.py": {"anyio"},
     "sse_core/_client.py": {"anyio"},
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "sse_core/_event_source.py": {"anyio"},
     "sse_core/_proxy.py": {"h11"},
     "sse_core/_serve.py": {"anyio", "h11"},
+    "sse_core/_shutdown.py": {"anyio"},
     "sse_openai/_client.py": {"anyio"},
     "sse_openai/__main__.py": {"anyio"},
     "sse_openai/mock.py": {"anyio"},

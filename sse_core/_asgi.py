@@ -1,0 +1,249 @@
+"""Events -> an ASGI response that streams them, under any server.
+
+Three tasks: one takes events from the producer and sends them, one waits for the client
+to leave, one watches the clock for silence and for a client that takes nothing. Whatever
+ends first ends the others, and the producer is closed in any case.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+)
+from math import inf
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+from ._encoder import encode, encode_comment, encode_retry
+from ._errors import SubscriberTooSlow
+from ._events import Comment, ServerSentEvent
+from ._shutdown import ended_by_signals
+
+__all__ = ["EventStreamResponse"]
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Item: TypeAlias = ServerSentEvent | Comment | str | bytes | dict[str, Any] | list[Any]
+Fields: TypeAlias = Iterable[tuple[bytes | str, bytes | str]] | Mapping[str, str]
+
+KEEP_ALIVE: Final = 15.0
+"""Seconds; proxies give up after 30 to 60 ("about every 15 seconds", WHATWG 9.2.7)."""
+SEND_TIMEOUT: Final = 30.0
+"""Seconds."""
+CLEAN_UP_TIME: Final = 2.0
+"""Seconds for a producer to finish when nobody wants its events any more."""
+SHUTDOWN_TIME: Final = 1.0
+"""Seconds for a client to take what is left when the server is asked to end."""
+TURN: Final = 0.005
+"""Seconds for which a producer that never waits may keep the event loop to itself."""
+
+_HEADERS: Final = {
+    b"content-type": b"text/event-stream; charset=utf-8",
+    b"cache-control": b"no-cache, no-transform",
+    b"x-accel-buffering": b"no",  # nginx would wait for a buffer to fill
+}
+_COMMENT: Final = b":\n\n"
+
+
+class EventStreamResponse:
+    """A response that streams ``events``: an ASGI 3 application for one request.
+
+    Frameworks on ASGI call what an endpoint returns, so it can be returned; elsewhere,
+    ``await response(scope, receive, send)``.
+
+    Args:
+        events: an asynchronous iterable. An item is a ``ServerSentEvent``, a ``Comment``,
+            a str (the data of an event), a dict or list (its data as JSON), or bytes:
+            whole events that are encoded already, sent as they are.
+        status: of the response.
+        headers: further header fields, or others in place of its own.
+        keep_alive: seconds of silence after which a comment is sent; None for none.
+        retry: milliseconds after which clients shall come back, sent at the beginning,
+            with up to half as much again at random: after a restart not all come at once.
+        send_timeout: seconds after which a client that takes nothing counts as gone;
+            None for no limit.
+        uniform: the source of randomness, from 0 up to 1.
+
+    The head is sent at once. The producer is cancelled when the client leaves, or takes
+    nothing, and closed in any case: its ``finally`` runs, with two seconds for what it
+    awaits under a shield of its own. SIGINT and SIGTERM end the stream, as if the producer
+    had come to its end, so that servers which wait for their responses can shut down.
+
+    Raises:
+        Exception: whatever the producer raises, or ``encode`` of what it yields (fields
+            are checked then). The server cuts the response off: it never looks whole.
+    """
+
+    def __init__(
+        self,
+        events: AsyncIterable[Item],
+        *,
+        status: int = 200,
+        headers: Fields = (),
+        keep_alive: float | None = KEEP_ALIVE,
+        retry: int | None = None,
+        send_timeout: float | None = SEND_TIMEOUT,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        if not hasattr(events, "__aiter__"):
+            raise TypeError(f"expected an asynchronous iterable, got {type(events).__name__}")
+        for name, seconds in (("keep_alive", keep_alive), ("send_timeout", send_timeout)):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{name} must be above 0, got {seconds}")
+        self._events = events
+        self._status = status
+        self._headers = _merge(headers)
+        self._keep_alive = inf if keep_alive is None else keep_alive
+        self._send_timeout = inf if send_timeout is None else send_timeout
+        self._first = b""
+        if retry is not None:
+            self._first = encode_retry(retry + int(retry * uniform() / 2))
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer the request; see the class for what is raised."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"expected an HTTP request, got {scope['type']!r}")
+        events = aiter(self._events)
+        failure: Exception | None = None
+        self._send = _Sender(send)
+        try:
+            head = {"status": self._status, "headers": list(self._headers)}
+            await self._send({"type": "http.response.start", **head})
+            if scope["method"] == "HEAD":
+                await self._send.body(b"", more=False)
+                return
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_wait_for_leave, receive, tasks.cancel_scope)
+                tasks.start_soon(self._tend, tasks.cancel_scope)
+                try:
+                    await self._stream(events)
+                except Exception as exc:
+                    failure = exc  # not through the task group, which would wrap it
+                tasks.cancel_scope.cancel()
+        except _ClientGone:
+            pass
+        finally:
+            await _close(events)
+        # One who is too slow is told to come back, by the cut alone.
+        if failure is not None and not isinstance(failure, _ClientGone | SubscriberTooSlow):
+            raise failure
+
+    async def _stream(self, events: AsyncIterator[Item]) -> None:
+        """Send what the producer yields, to its end."""
+        ending = anyio.CancelScope()
+        with ended_by_signals(ending.cancel), ending:
+            await self._send.body(self._first)  # if nothing, then the head
+            turn_ends = monotonic() + TURN
+            async for item in events:
+                await self._send.body(_encode(item))
+                if (now := monotonic()) > turn_ends:
+                    turn_ends = now + TURN
+                    await anyio.lowlevel.checkpoint()
+        patience = SHUTDOWN_TIME if ending.cancel_called else inf
+        with anyio.move_on_after(patience):
+            await self._send.body(b"", more=False)
+
+    async def _tend(self, scope: anyio.CancelScope) -> None:
+        """Break silences; cancel ``scope`` if the client takes nothing for too long."""
+        send = self._send
+        tick = min(self._keep_alive, self._send_timeout)
+        while True:
+            limit = self._send_timeout if send.waiting else self._keep_alive
+            left = send.since + limit - anyio.current_time()
+            if left > 0:
+                # What is waited for may change meanwhile, and with it the limit.
+                await anyio.sleep(min(left, tick))
+            elif send.waiting:
+                break
+            else:
+                with anyio.move_on_after(self._send_timeout) as timeout:
+                    try:
+                        await send.body(_COMMENT)
+                    except _ClientGone:
+                        break
+                if timeout.cancelled_caught:
+                    break
+        scope.cancel()
+
+
+class _ClientGone(Exception):
+    """The server says so: "send() should raise OSError"."""
+
+
+class _Sender:
+    """The server's ``send``, for several tasks, with the times that a watch needs."""
+
+    def __init__(self, send: Send) -> None:
+        self.waiting = False
+        """Whether the client is being waited for."""
+        self.since = anyio.current_time()
+        """When that, or the silence after it, began."""
+        self._send = send
+        self._lock = anyio.Lock(fast_acquire=True)
+
+    async def __call__(self, message: Message) -> None:
+        async with self._lock:
+            self.waiting = True
+            self.since = anyio.current_time()
+            try:
+                await self._send(message)
+            except OSError as exc:
+                raise _ClientGone from exc
+            finally:
+                self.waiting = False
+
+    async def body(self, data: bytes, *, more: bool = True) -> None:
+        await self({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def _encode(item: Any) -> bytes:
+    if isinstance(item, bytes):
+        return item
+    if isinstance(item, ServerSentEvent):
+        return encode(item)
+    if isinstance(item, str):
+        return encode(ServerSentEvent(item))
+    if isinstance(item, Comment):
+        return encode_comment(item.text)
+    if isinstance(item, dict | list):
+        data = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+        return encode(ServerSentEvent(data))
+    raise TypeError(
+        f"expected a ServerSentEvent, Comment, str, bytes, dict or list, got {type(item).__name__}"
+    )
+
+
+def _merge(headers: Fields) -> list[tuple[bytes, bytes]]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    given = [(_latin1(name).lower(), _latin1(value)) for name, value in pairs]
+    names = {name for name, _ in given}
+    return [*(field for field in _HEADERS.items() if field[0] not in names), *given]
+
+
+def _latin1(text: bytes | str) -> bytes:
+    return text.encode("latin-1") if isinstance(text, str) else bytes(text)
+
+
+async def _wait_for_leave(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _close(events: AsyncIterator[Item]) -> None:
+    # Else what is left of a generator runs when it is collected, in whatever task.
+    if (aclose := getattr(events, "aclose", None)) is not None:
+        with anyio.move_on_after(CLEAN_UP_TIME, shield=True):
+            await aclose()

@@ -1,0 +1,431 @@
+"""The response that streams events, over our host and real sockets."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from sse_core import (
+    Broadcast,
+    Comment,
+    EventStreamParser,
+    EventStreamResponse,
+    ServerSentEvent,
+    TransportError,
+    _asgi,
+    stream,
+)
+from sse_core._serve import Message, Receive, Send
+
+from .test_serve import serving
+
+pytestmark = pytest.mark.anyio
+
+Produce = Callable[[], AsyncIterator[Any]]
+
+
+class Producer:
+    """Yields items, stays if told to, and notes how it ended."""
+
+    def __init__(self, *items: Any, stays: bool = False) -> None:
+        self.items = items
+        self.stays = stays
+        self.started = 0
+        self.ended = anyio.Event()
+
+    async def __call__(self) -> AsyncGenerator[Any]:
+        self.started += 1
+        try:
+            for item in self.items:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+            if self.stays:
+                await anyio.sleep_forever()
+        finally:
+            self.ended.set()
+
+
+def app(produce: Produce, **options: Any) -> Any:
+    """Answer every request with a response of its own."""
+
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await EventStreamResponse(produce(), **options)(scope, receive, send)
+
+    return answer
+
+
+async def read(port: int, **options: Any) -> list[Any]:
+    async with stream(f"http://127.0.0.1:{port}", **options) as events:
+        return [event async for event in events]
+
+
+async def test_items() -> None:
+    """Events, comments, text, JSON and what is encoded already, in their order."""
+    producer = Producer(
+        ServerSentEvent("a\nb", "tick", "7", 10),
+        Comment("c"),
+        "d",
+        {"é": [1]},
+        [None],
+        b"data: e\n\ndata: f\n\n",
+        "\ud800",
+    )
+    async with serving(app(producer)) as port:
+        items = await read(port, comments=True)
+
+    assert items == [
+        ServerSentEvent("a\nb", "tick", "7", 10),
+        Comment("c"),
+        ServerSentEvent("d", id="7"),
+        ServerSentEvent('{"é":[1]}', id="7"),
+        ServerSentEvent("[null]", id="7"),
+        ServerSentEvent("e", id="7"),
+        ServerSentEvent("f", id="7"),
+        ServerSentEvent("\ufffd", id="7"),
+    ]
+    assert producer.ended.is_set()
+
+
+async def test_head() -> None:
+    """The head is there before any event, and says what proxies have to know."""
+    async with serving(app(Producer(stays=True))) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            headers = events.response.headers
+
+    assert headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert headers["cache-control"] == "no-cache, no-transform"
+    assert headers["x-accel-buffering"] == "no"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cache-Control": "no-store", "X-Stream": "1"},
+        [(b"Cache-Control", b"no-store"), ("X-Stream", "1")],
+    ],
+)
+async def test_headers_of_the_caller(headers: Any) -> None:
+    """They come on top, or in place of the response's own."""
+    async with serving(app(Producer("a"), headers=headers)) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            given = events.response.headers
+
+    assert (["no-store"], "1") == (given.get_all("cache-control"), given["x-stream"])
+
+
+async def test_head_request() -> None:
+    """HEAD gets the head. The producer is not asked for anything, but closed."""
+    closed = False
+
+    class Events:
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            raise AssertionError
+
+        async def aclose(self) -> None:
+            nonlocal closed
+            closed = True
+
+    async with serving(app(Events)) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as client:
+            await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            head = b"".join([data async for data in client])
+
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert head.endswith(b"\r\n\r\n")
+    assert closed
+
+
+async def test_retry() -> None:
+    """The reconnection time comes first, with up to half of it on top at random."""
+    async with serving(app(Producer("a"), retry=1000, uniform=lambda: 0.5)) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            await anext(events)
+            retry = events.reconnection_time
+
+    assert 1250 == retry
+
+
+async def test_silence_is_broken() -> None:
+    """A producer that says nothing: comments come, again and again."""
+    async with serving(app(Producer(stays=True), keep_alive=0.01)) as port:
+        async with stream(f"http://127.0.0.1:{port}", comments=True) as items:
+            comments = [await anext(items) for _ in range(3)]
+
+    assert [Comment("")] * 3 == comments
+
+
+async def test_client_leaves() -> None:
+    """The producer is cancelled where it waits, and cleans up."""
+    producer = Producer("a", stays=True)
+    async with serving(app(producer)) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            await anext(events)
+        await producer.ended.wait()
+
+
+async def test_producer_that_never_waits() -> None:
+    """Neither does it keep others from being served, nor does it outlive its client."""
+    ended = anyio.Event()
+
+    async def produce() -> AsyncGenerator[Any]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            ended.set()
+
+    async with serving(app(produce)) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            await anext(events)
+            async with stream(f"http://127.0.0.1:{port}") as others:
+                await anext(others)
+        await ended.wait()
+
+
+async def test_producer_that_never_waits_under_a_server_that_never_does() -> None:
+    """uvicorn's send() waits only when its buffer is full: others get their turn all the same."""
+    turns = 0
+
+    async def produce() -> AsyncGenerator[Any]:
+        while turns < 3:
+            yield "x"
+
+    async def receive() -> Message:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async def send(message: Message) -> None:
+        pass
+
+    with anyio.fail_after(10):
+        await EventStreamResponse(produce())({"type": "http", "method": "GET"}, receive, send)
+
+
+@pytest.mark.parametrize(
+    "item", [LookupError("x"), OSError("x"), ServerSentEvent("a", id="b\nc"), 7]
+)
+async def test_producer_fails(item: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The response is cut off, which no client takes for an end; the server is told."""
+    producer = Producer("a", item)
+    with caplog.at_level(logging.ERROR, "sse_core.serve"):
+        async with serving(app(producer)) as port:
+            async with stream(f"http://127.0.0.1:{port}") as events:
+                assert "a" == (await anext(events)).data
+                with pytest.raises(TransportError):
+                    await anext(events)
+    exc_info = caplog.records[0].exc_info
+
+    assert producer.ended.is_set()
+    assert exc_info is not None
+    assert isinstance(exc_info[1], LookupError | OSError | ValueError | TypeError)
+
+
+async def test_frozen_client() -> None:
+    """A client that takes nothing does not hold its producer for ever."""
+    ended = anyio.Event()
+
+    async def produce() -> AsyncGenerator[Any]:
+        try:
+            while True:
+                yield "x" * 2**20
+        finally:
+            ended.set()
+
+    async with serving(app(produce, send_timeout=0.1)) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as client:
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await ended.wait()
+
+
+async def test_frozen_client_and_silent_producer() -> None:
+    """Nor if a comment is what it does not take."""
+    producer = Producer(stays=True)
+
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:
+        async def stuck(message: Message) -> None:
+            if message.get("body"):
+                await anyio.sleep_forever()
+            await send(message)
+
+        response = EventStreamResponse(producer(), keep_alive=0.01, send_timeout=0.05)
+        await response(scope, receive, stuck)
+
+    async with serving(answer) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as client:
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await producer.ended.wait()
+
+
+@pytest.mark.parametrize("refused", ["http.response.start", "http.response.body"])
+@pytest.mark.parametrize("silent", [False, True])
+async def test_server_says_that_the_client_has_gone(refused: str, silent: bool) -> None:
+    """By OSError of send(): the response ends quietly, and its producer with it."""
+    producer = Producer(stays=True) if silent else Producer("a", "b", stays=True)
+    bodies = 0
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        nonlocal bodies
+        bodies += "body" in message
+        if message["type"] == refused and (bodies != 1 or "status" in message):
+            raise BrokenPipeError
+
+    events = producer()
+    with anyio.fail_after(10):
+        response = EventStreamResponse(events, keep_alive=0.01)
+        await response({"type": "http", "method": "GET"}, receive, send)
+
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+
+
+async def test_clean_up_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A producer that will not end is left after its time."""
+    monkeypatch.setattr(_asgi, "CLEAN_UP_TIME", 0.01)
+
+    class Events:
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            raise StopAsyncIteration
+
+        async def aclose(self) -> None:
+            await anyio.sleep_forever()
+
+    async with serving(app(Events)) as port:
+        assert [] == await read(port)
+
+
+async def test_broadcast() -> None:
+    """A subscription is a producer; one who is too slow is cut off, without noise."""
+    broadcast = Broadcast(max_queue=1)
+    async with serving(app(broadcast.subscribe)) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            broadcast.publish("a")
+            assert "a" == (await anext(events)).data
+            broadcast.publish("b")
+            broadcast.publish("c")
+            with pytest.raises(TransportError):
+                await anext(events)
+        while broadcast.subscribers:
+            await anyio.lowlevel.checkpoint()
+
+
+class Handler:
+    """Stands for a server's handler of SIGTERM."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.signals.append(number)
+
+
+@pytest.fixture
+def handler() -> Any:
+    handler = Handler()
+    before = signal.signal(signal.SIGTERM, handler)
+    yield handler
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_signal_ends_the_stream(handler: Handler) -> None:
+    """As if the producer had come to its end; the server's own handler is called as ever."""
+    producer = Producer("a", stays=True)
+    async with serving(app(producer)) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            await anext(events)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert [] == [event async for event in events]
+        await producer.ended.wait()
+        async with stream(f"http://127.0.0.1:{port}") as events:  # another, after the signal
+            await anext(events)
+
+    assert [signal.SIGTERM] == handler.signals
+    assert handler is signal.getsignal(signal.SIGTERM)
+
+
+async def test_signal_and_frozen_client(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that takes nothing does not hold up the end."""
+    monkeypatch.setattr(_asgi, "SHUTDOWN_TIME", 0.01)
+    asked, done = anyio.Event(), anyio.Event()
+
+    async def answer(scope: Any, receive: Receive, send: Send) -> None:
+        async def stuck(message: Message) -> None:
+            if message.get("body") or not message.get("more_body", True):
+                asked.set()
+                await anyio.sleep_forever()
+            await send(message)
+
+        await EventStreamResponse(Producer("a")())(scope, receive, stuck)
+        done.set()
+
+    async with serving(answer) as port:
+        async with await anyio.connect_tcp("127.0.0.1", port) as client:
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await asked.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await done.wait()
+
+
+async def test_signals_are_not_heard_in_other_threads() -> None:
+    """There, no handler can be installed; streams go on as they did."""
+    before = signal.getsignal(signal.SIGTERM)
+    seen: list[Any] = []
+
+    async def main() -> None:
+        async with serving(app(Producer("a"))) as port:
+            seen.extend(await read(port))
+
+    thread = threading.Thread(target=anyio.run, args=(main,))
+    thread.start()
+    await anyio.to_thread.run_sync(thread.join)
+
+    assert ["a"] == [event.data for event in seen]
+    assert before is signal.getsignal(signal.SIGTERM)
+
+
+async def test_other_scopes_are_refused() -> None:
+    """A WebSocket is no request."""
+    response: Any = EventStreamResponse(Producer()())
+
+    with pytest.raises(RuntimeError, match="expected an HTTP request, got 'websocket'"):
+        await response({"type": "websocket"}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"events": ["a"]}, TypeError),
+        ({"keep_alive": 0}, ValueError),
+        ({"send_timeout": -1}, ValueError),
+        ({"retry": -1}, ValueError),
+    ],
+)
+def test_arguments(arguments: dict[str, Any], error: type[Exception]) -> None:
+    """What cannot work is refused at once."""
+    with pytest.raises(error):
+        EventStreamResponse(**{"events": Broadcast().subscribe(), **arguments})
+
+
+def test_bytes_are_whole_events() -> None:
+    """What is encoded already goes out as it is."""
+    assert [ServerSentEvent("a")] == EventStreamParser().receive_data(_asgi._encode(b"data: a\n\n"))
