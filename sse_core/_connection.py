@@ -13,7 +13,7 @@ chunks do not reach h11: see ``_chunked``. Nothing here reads, sends or waits.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, TypeVar
 
 import h11
 
@@ -108,12 +108,36 @@ class StreamOptions(RequestOptions, total=False):
     uds: str | os.PathLike[str] | None
 
 
+class BodyReader(Protocol):
+    """What can stand in the parser's place: it says which bodies it reads, and makes items of them.
+
+    ``receive_data`` raises an SSEError only where it returns nothing; what goes wrong behind
+    items sets ``failed``, and the next call raises.
+    """
+
+    failed: bool
+    last_event_id: str
+    reconnection_time: int | None
+
+    def accepts(self, response: Response) -> bool:
+        """Return whether this response is what was asked for, and no ``ResponseError``."""
+        ...
+
+    def receive_data(self, data: bytes) -> list[Any]:
+        """Take bytes of the body; return what they complete."""
+        ...
+
+    def receive_eof(self) -> Any:
+        """Take the end of the body, which was whole."""
+
+
 class Connection(Generic[Item]):
     """A sans-IO client for one request and the event stream that answers it.
 
     ``last_event_id``, ``max_event_size`` and ``comments`` are those of
     ``EventStreamParser``; the last event ID also goes out as ``Last-Event-ID``. With
-    ``redirects``, ``redirected`` has the exchange that follows a redirect.
+    ``redirects``, ``redirected`` has the exchange that follows a redirect. ``reader``, where
+    a body is handed on and not parsed, takes the parser's place.
     """
 
     def __init__(
@@ -124,6 +148,7 @@ class Connection(Generic[Item]):
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: bool = False,
         redirects: Redirects | None = None,
+        reader: BodyReader | None = None,
     ) -> None:
         self.request = request
         self.response: Response | None = None
@@ -139,9 +164,10 @@ class Connection(Generic[Item]):
         came behind it, and both sides keep the connection alive."""
         self._max_event_size = max_event_size
         self._comments = comments
-        self.parser: EventStreamParser[Item] = EventStreamParser(
+        self.parser: EventStreamParser[Item] | BodyReader = reader or EventStreamParser(
             last_event_id, max_event_size, comments
         )
+        self._accepts = reader.accepts if reader else _is_stream
         self._redirects = redirects
         self._failure: SSEError | None = None
         self._h11 = _http11()
@@ -365,8 +391,7 @@ class Connection(Generic[Item]):
         )
         if "transfer-encoding" in response.headers:
             self._next_chunk = end
-        # 204 tells a client to stop: a stream without events, whatever its headers say.
-        if response.status != 204 and not _is_event_stream(response):
+        if not self._accepts(response):
             self._error_body = bytearray()
             if is_redirect(response):
                 # Its body is for people, and may never end.
@@ -501,7 +526,13 @@ def _broken(error: h11.RemoteProtocolError) -> ProtocolError:
     return ProtocolError(f"the peer broke HTTP/1.1: {str(error)[:200]}")
 
 
-def _is_event_stream(response: Response) -> bool:
+def _is_stream(response: Response) -> bool:
+    # 204 tells a client to stop: a stream without events, whatever its headers say.
+    return response.status == 204 or is_event_stream(response)
+
+
+def is_event_stream(response: Response) -> bool:
+    """Return whether its body is an event stream: status, type and no coding."""
     coding = response.headers.get("content-encoding", "").strip().lower()
     return (
         response.status == 200

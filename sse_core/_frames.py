@@ -1,0 +1,108 @@
+"""bytes -> frames: an event stream cut behind its blank lines, and not read any further.
+
+For who hands a stream on: every byte comes out again, in order and unaltered, each block
+of lines as one piece as soon as the blank line behind it is there. What the lines say is
+not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ._errors import EventTooLarge
+from ._parser import DEFAULT_MAX_EVENT_SIZE
+
+__all__ = ["FrameSplitter", "with_id"]
+
+# Atomic: CR LF is one line end, and never two of which one was given back.
+_FRAME_END: Final = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
+_CONTENT: Final = re.compile(rb"[^\r\n]")
+BOM: Final = b"\xef\xbb\xbf"
+
+# The longest end of a frame, less the byte that was not there yet.
+_OVERLAP: Final = 3
+
+
+class FrameSplitter:
+    """Cuts an event stream into frames: ``b"".join(frames)`` is the stream.
+
+    A frame is a block of lines, comments as well as fields, with the blank line that ends
+    it. Further blank lines belong to the frame after it, so that no frame is empty. Where
+    a read ends with CR, the frame ends there: a LF that follows begins the next one.
+
+    ``max_frame_size`` bounds what waits for its blank line, in bytes; None lifts it.
+    """
+
+    def __init__(self, max_frame_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> None:
+        self.failed = False
+        """Whether the next ``receive_data`` will raise."""
+        self._max_frame_size = max_frame_size
+        self._buffer = bytearray()
+        # Behind the first byte that is no line end; 0 if there is none.
+        self._content = 0
+        # Up to where the buffer has been searched for what comes next, content or end.
+        self._searched = 0
+
+    def receive_data(self, data: bytes) -> list[bytes]:
+        """Return the frames that ``data`` completes.
+
+        Raises:
+            EventTooLarge: for a frame beyond the limit, after the frames before it.
+        """
+        if self.failed:
+            return self._within_limit([])
+        if not self._buffer and data.find(b"\n\n") == len(data) - 2 > 0 and b"\r" not in data:
+            return self._within_limit([data])  # one whole frame, as models send them
+        buffer = self._buffer
+        buffer += data
+        frames: list[bytes] = []
+        start = 0
+        while True:
+            if not self._content:
+                if (content := _CONTENT.search(buffer, self._searched)) is None:
+                    self._searched = len(buffer)
+                    break
+                self._content = self._searched = content.end()
+            if (end := _FRAME_END.search(buffer, self._searched)) is None:
+                self._searched = max(self._content, len(buffer) - _OVERLAP)
+                break
+            frames.append(bytes(buffer[start : end.end()]))
+            start = self._searched = end.end()
+            self._content = 0
+        del buffer[:start]
+        self._searched -= start
+        self._content -= min(start, self._content)
+        return self._within_limit(frames)
+
+    def receive_eof(self) -> bytes:
+        """Return what stands behind the last frame: no blank line ends it."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._content = self._searched = 0
+        return rest
+
+    def _within_limit(self, frames: list[bytes]) -> list[bytes]:
+        limit = self._max_frame_size
+        if limit is None:
+            return frames
+        for index, frame in enumerate(frames):
+            if len(frame) > limit:
+                del frames[index:]
+                self.failed = True
+                break
+        self.failed = self.failed or len(self._buffer) > limit
+        if self.failed and not frames:
+            raise EventTooLarge(limit)
+        return frames
+
+
+def with_id(frame: bytes, id: int) -> bytes:
+    """Return a frame with the line ``id: n`` before its blank line, and none before it.
+
+    So its ID is this one, whatever it says itself: the last ``id`` of a block counts. The
+    first frame loses its byte order mark, as it may not begin the stream it goes to.
+    """
+    frame = (frame.removeprefix(BOM) if id == 1 else frame).lstrip(b"\r\n")
+    blank_line = 2 if frame.endswith(b"\r\n") else 1
+    return b"%bid: %d\n%b" % (frame[:-blank_line], id, frame[-blank_line:])

@@ -1,0 +1,182 @@
+"""Event streams cut into frames: every byte again, and one block of lines in each piece."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_core import EventStreamParser, EventTooLarge
+from sse_core._frames import FrameSplitter, with_id
+
+STREAMS = st.lists(
+    st.sampled_from(
+        [
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"\n\n",
+            b"data: x",
+            b"data:y",
+            b"id: 7",
+            b": c",
+            b"x",
+            b"\xef\xbb\xbf",
+        ]
+    ),
+    max_size=40,
+).map(b"".join)
+CUTS = st.lists(st.integers(0, 400), max_size=12)
+
+
+def pieces_of(stream: bytes, cuts: list[int]) -> list[bytes]:
+    """Return the stream in pieces."""
+    borders = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    return [stream[a:b] for a, b in itertools.pairwise(borders)]
+
+
+def split(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
+    """Return all frames, and what stands behind the last."""
+    splitter = FrameSplitter()
+    frames = [frame for piece in pieces for frame in splitter.receive_data(piece)]
+    return frames, splitter.receive_eof()
+
+
+def lines_of(frame: bytes) -> list[bytes]:
+    return re.split(rb"\r\n|\r|\n", frame)
+
+
+@given(STREAMS, CUTS)
+def test_every_byte_comes_out_again(stream: bytes, cuts: list[int]) -> None:
+    """The frames and the rest are the stream, wherever it was cut."""
+    frames, rest = split(pieces_of(stream, cuts))
+
+    assert stream == b"".join(frames) + rest
+
+
+@given(STREAMS, CUTS)
+def test_a_frame_is_one_block_of_lines(stream: bytes, cuts: list[int]) -> None:
+    """Lines with something in them stand together, behind nothing and before a blank line."""
+    frames, rest = split(pieces_of(stream, cuts))
+
+    for frame in frames:
+        lines = lines_of(frame.lstrip(b"\r\n"))
+        assert [b"", b""] == lines[-2:]
+        assert all(lines[:-2])
+        assert lines[:-2]
+    assert b"" not in lines_of(rest.lstrip(b"\r\n"))[:-1]
+
+
+@given(STREAMS, CUTS)
+def test_cuts_change_nothing_but_where_a_line_feed_stands(stream: bytes, cuts: list[int]) -> None:
+    """As many frames of the same lines, however the stream was cut."""
+    whole, _ = split([stream])
+    cut, _ = split(pieces_of(stream, cuts))
+
+    assert [lines_of(frame.strip()) for frame in whole] == [
+        lines_of(frame.strip()) for frame in cut
+    ]
+
+
+@given(STREAMS, CUTS)
+def test_ids_change_nothing_but_the_ids(stream: bytes, cuts: list[int]) -> None:
+    """Numbered frames make the same events, and the ID of each is its frame's number."""
+    frames, _ = split(pieces_of(stream, cuts))
+    expected = []
+    plain = EventStreamParser()
+    for number, frame in enumerate(frames, 1):
+        expected += [(event.event, event.data, str(number)) for event in plain.receive_data(frame)]
+    numbered = EventStreamParser()
+    events = []
+    for number, frame in enumerate(frames, 1):
+        events += numbered.receive_data(with_id(frame, number))
+
+    if not stream.startswith(b"\xef\xbb\xbf" * 2):
+        assert expected == [(event.event, event.data, event.id) for event in events]
+
+
+@pytest.mark.parametrize(
+    ("stream", "frames", "rest"),
+    [
+        (b"data: 1\n\ndata: 2\n\n", [b"data: 1\n\n", b"data: 2\n\n"], b""),
+        (b"data: 1\r\n\r\n: c\r\n\r\n", [b"data: 1\r\n\r\n", b": c\r\n\r\n"], b""),
+        (b"data: 1\r\rdata", [b"data: 1\r\r"], b"data"),
+        (b"data: 1\n\r\n\rx", [b"data: 1\n\r\n"], b"\rx"),
+        (b"\n\n\ndata: 1\n\n\n", [b"\n\n\ndata: 1\n\n"], b"\n"),
+        (b"data: 1\n", [], b"data: 1\n"),
+        (b"\n", [], b"\n"),
+        (b"", [], b""),
+    ],
+)
+def test_frames(stream: bytes, frames: list[bytes], rest: bytes) -> None:
+    """Frames end behind their blank line, whatever ends its lines."""
+    assert (frames, rest) == split([stream])
+
+
+def test_a_frame_comes_with_its_last_byte() -> None:
+    """CR ends a line at once: nobody waits for the byte that would tell it from CR LF."""
+    splitter = FrameSplitter()
+
+    assert [] == splitter.receive_data(b"data: 1\r\n")
+    assert [b"data: 1\r\n\r"] == splitter.receive_data(b"\r")
+    assert [b"\ndata: 2\n\n"] == splitter.receive_data(b"\ndata: 2\n\n")
+
+
+@pytest.mark.parametrize(
+    ("frame", "numbered"),
+    [
+        (b"data: 1\n\n", b"data: 1\nid: 9\n\n"),
+        (b"id: 1\r\n\r\n", b"id: 1\r\nid: 9\n\r\n"),
+        (b": c\r\r", b": c\rid: 9\n\r"),
+        (b"\xef\xbb\xbfdata: 1\n\n", b"\xef\xbb\xbfdata: 1\nid: 9\n\n"),
+        (b"\n\r\ndata: 1\n\n", b"data: 1\nid: 9\n\n"),
+    ],
+)
+def test_with_id(frame: bytes, numbered: bytes) -> None:
+    """The ID is the last field, so that it counts."""
+    assert numbered == with_id(frame, 9)
+
+
+def test_the_first_frame_loses_its_byte_order_mark() -> None:
+    """It is one at the beginning of a stream only; elsewhere it is a part of a field's name."""
+    assert b"data: 1\nid: 1\n\n" == with_id(b"\xef\xbb\xbfdata: 1\n\n", 1)
+
+
+@pytest.mark.parametrize(
+    "pieces", [[b"a\n\n" + b"b" * 11], [b"a\n\n" + b"b" * 9 + b"\n\n"], [b"a\n\n", b"b" * 11]]
+)
+def test_a_frame_beyond_the_limit(pieces: list[bytes]) -> None:
+    """What was whole comes first; then the frame that is too large, for ever."""
+    splitter = FrameSplitter(max_frame_size=10)
+
+    assert [b"a\n\n"] == splitter.receive_data(pieces[0])
+    for _ in range(2):
+        with pytest.raises(EventTooLarge) as caught:
+            splitter.receive_data(b"".join(pieces[1:]))
+        assert 10 == caught.value.limit
+    assert splitter.failed
+
+
+def test_no_limit() -> None:
+    """None lifts the limit."""
+    frame = b"x" * 2**24 + b"\n\n"
+
+    assert [frame] == FrameSplitter(None).receive_data(frame)
+
+
+@pytest.mark.parametrize("piece", [b"\n", b"\r", b"x", b"x\n"])
+def test_bytewise_is_linear(piece: bytes) -> None:
+    """Twice the bytes take about twice the time, also of blank lines alone."""
+
+    def seconds(count: int) -> float:
+        splitter = FrameSplitter(None)
+        start = time.process_time()
+        for _ in range(count):
+            splitter.receive_data(piece)
+        return time.process_time() - start
+
+    assert min(seconds(80_000) for _ in range(3)) < 6 * min(seconds(20_000) for _ in range(3)) + 0.1
