@@ -1,4 +1,4 @@
-"""The command ``sse-openai``: chat with an endpoint, or with a mock of one, in a terminal."""
+"""The command ``sse-openai``: chat with an endpoint, or a mock of one, in a terminal; relay it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from sse_core._command import Output, run
 from sse_core._serve import serve
 
 from ._client import stream_chat
+from ._request import Endpoint
 from .mock import MockOpenAI, Recording, Script
+from .relay import Relay
 
 __all__ = ["main"]
 
@@ -64,6 +66,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     mock.add_argument("--api-key", metavar="KEY", help="the only key to accept; default: any")
     mock.set_defaults(command=_mock)
+
+    relay = commands.add_parser(
+        "relay", help="serve a page, and relay it to the configured endpoint; for one person"
+    )
+    relay.add_argument("--host", default="127.0.0.1")
+    relay.add_argument("--port", type=int, default=8080)
+    relay.add_argument("--upstream", metavar="URL", help="default: OPENAI_BASE_URL, or OpenAI's")
+    relay.add_argument(
+        "--model", action="append", metavar="NAME", help="the only one to allow; may be repeated"
+    )
+    relay.add_argument(
+        "--token", action="append", default=[], help="one that callers bring; may be repeated"
+    )
+    relay.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="what the relay is reached as; default: the names of the loopback interface",
+    )
+    relay.set_defaults(command=_relay)
     return parser
 
 
@@ -109,6 +131,31 @@ async def _mock(options: argparse.Namespace) -> None:
             )
         )
         print(f"OPENAI_BASE_URL=http://{options.host}:{port}/v1", file=sys.stderr, flush=True)
+
+
+async def _relay(options: argparse.Namespace) -> None:
+    loopback = options.host in ("127.0.0.1", "::1", "localhost")
+    if not loopback and not options.token:
+        raise ValueError("others may reach this host: set a --token for those who shall ask")
+    app = Relay(
+        Endpoint(base_url=options.upstream),
+        models=options.model,
+        tokens=options.token,
+        hosts=options.allow_host or (None if loopback else [options.host]),
+    )
+    async with anyio.create_task_group() as tasks:
+        port = await tasks.start(
+            lambda *, task_status: serve(
+                app, host=options.host, port=options.port, task_status=task_status
+            )
+        )
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        print(
+            f"http://{host}:{port}/\n"
+            "For more than one person: uvicorn --factory sse_openai.relay:from_environment",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 async def _print_answer(model: str, prompt: str, base_url: str | None, key: str | None) -> None:

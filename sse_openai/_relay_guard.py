@@ -1,0 +1,307 @@
+"""The head of a request, and its body -> what the relay is to do, or the error to answer with.
+
+No I/O. ``Guard.admit`` decides all that a head can decide, before a byte of the body is
+read: the host asked for, the path, the page that asks, the method, the caller, the type
+and length of the body. ``Guard.read_body`` decides about what it says.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, Literal, TypeAlias
+
+__all__ = ["Admission", "Guard", "Refusal"]
+
+Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
+Action: TypeAlias = Literal[
+    "page", "description", "models", "chat/completions", "responses", "resume", "stop", "preflight"
+]
+
+# What can be asked for, and how. No path needs an escape, so that none is looked at.
+_ROUTES: Final[dict[str, dict[str, Action]]] = {
+    "/": {"GET": "page", "HEAD": "page"},
+    "/openapi.json": {"GET": "description", "HEAD": "description"},
+    "/v1/models": {"GET": "models"},
+    "/v1/chat/completions": {"POST": "chat/completions"},
+    "/v1/responses": {"POST": "responses"},
+}
+_STREAM: Final[dict[str, Action]] = {"GET": "resume", "DELETE": "stop"}
+_STREAM_PATH: Final = re.compile(r"/v1/streams/([A-Za-z0-9_-]{1,64})")
+_OPEN: Final = ("page", "description")
+
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::[0-9]{1,5})?")
+_NUMBER: Final = re.compile(rb"[0-9]{1,15}")
+_SECONDS: Final = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+EXPOSED: Final = (
+    b"X-Stream-Id, X-Request-Id, Retry-After, Retry-After-Ms, OpenAI-Processing-Ms, "
+    b"X-RateLimit-Limit-Requests, X-RateLimit-Limit-Tokens, X-RateLimit-Remaining-Requests, "
+    b"X-RateLimit-Remaining-Tokens, X-RateLimit-Reset-Requests, X-RateLimit-Reset-Tokens"
+)
+"""The headers of an answer that a page of another origin may read."""
+
+_ALLOWED_HEADERS: Final = (
+    b"Authorization, Content-Type, Last-Event-ID, X-Stream-Keep, Idempotency-Key, OpenAI-Beta, "
+    b"X-Client-Request-Id"
+)
+
+
+class Refusal(Exception):
+    """What is answered in place of what was asked for: an error in the API's shape."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        type: str = "invalid_request_error",
+        headers: Fields = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What a request may have."""
+
+    action: Action
+    caller: str
+    """Who asks: made of the token, or of the address."""
+    owner: str
+    """Whose streams these are: made of the token, or empty where there are none."""
+    stream_id: str = ""
+    after: int = 0
+    """How many frames the caller has."""
+    keep: float = 0.0
+    """Seconds for which the upstream is to go on without a reader."""
+
+
+class Guard:
+    """Who may ask what; see ``Relay`` for the arguments."""
+
+    def __init__(
+        self,
+        *,
+        models: Iterable[str] | None,
+        tokens: Iterable[str],
+        origins: Iterable[str],
+        hosts: Iterable[str] | None,
+        max_body: int,
+        max_keep: float,
+    ) -> None:
+        for name, value in (("models", models), ("tokens", tokens), ("origins", origins)):
+            if isinstance(value, str):
+                raise TypeError(f"{name} are several, not one str")
+        if isinstance(hosts, str):
+            raise TypeError("hosts are several, not one str")
+        self.models = None if models is None else tuple(models)
+        self._tokens = [_digest(token.encode()) for token in tokens]
+        self._origins = {origin.encode().lower() for origin in origins}
+        self._hosts = (
+            None if hosts is None else {host.strip("[]").encode().lower() for host in hosts}
+        )
+        self._max_body = max_body
+        self._max_keep = max_keep
+
+    def admit(self, scope: Mapping[str, Any]) -> Admission:
+        """Return what to do for a request with such a head.
+
+        Raises:
+            Refusal: the answer to a request that gets nothing.
+        """
+        headers = _Fields(scope["headers"])
+        host = self._check_host(headers)
+        self._check_origin(headers, host)
+        path = _path(scope)
+        actions = _ROUTES.get(path)
+        stream = _STREAM_PATH.fullmatch(path)
+        if stream is not None:
+            actions = _STREAM
+        if actions is None:
+            raise Refusal(404, "There is nothing at this path.", code="unknown_url")
+        method: str = scope["method"]
+        client = scope.get("client")
+        caller, owner = f"address {client[0] if client else ''}", ""
+        if method == "OPTIONS" and headers.get(b"origin"):
+            return Admission(action="preflight", caller=caller, owner=owner)
+        if method not in actions:
+            allowed = ", ".join(actions).encode()
+            raise Refusal(
+                405, f"Not allowed: {method[:20]}.", code="method_not_supported",
+                headers=((b"allow", allowed),),
+            )  # fmt: skip
+        action = actions[method]
+        if self._tokens and action not in _OPEN:
+            caller = owner = self._authenticate(headers)
+        if method == "POST":
+            self._check_content(headers)
+        return Admission(
+            action=action,
+            caller=caller,
+            owner=owner,
+            stream_id=stream[1] if stream else "",
+            after=_last_event_id(headers),
+            keep=min(_keep(headers), self._max_keep),
+        )
+
+    def read_body(self, body: bytes) -> dict[str, Any]:
+        """Return the request that a body is.
+
+        Raises:
+            Refusal: it is none that the relay hands on.
+        """
+        try:
+            fields = json.loads(body)
+            # What cannot be written cannot be handed on: numbers beyond all bounds.
+            json.dumps(fields, allow_nan=False)
+        except (ValueError, RecursionError):
+            raise Refusal(400, "The body is no JSON that can be handed on.") from None
+        if not isinstance(fields, dict):
+            raise Refusal(400, "The body has to be a JSON object.")
+        model = fields.get("model")
+        if not isinstance(model, str) or not model:
+            raise Refusal(400, "You must provide a model parameter.", param="model")
+        if self.models is not None and model not in self.models:
+            raise Refusal(
+                404,
+                "The model does not exist or you do not have access to it.",
+                code="model_not_found",
+                param="model",
+            )
+        return fields
+
+    def check_length(self, length: int) -> None:
+        """Refuse a body of more than the limit, as soon as this is known."""
+        if length > self._max_body:
+            raise Refusal(413, f"The request body is longer than {self._max_body} bytes.")
+
+    def cors(self, scope: Mapping[str, Any]) -> Fields:
+        """Return the header fields that let a page of an allowed origin read the answer."""
+        if not self._origins:
+            return ()
+        vary = (b"vary", b"Origin")
+        origin = b", ".join(_Fields(scope["headers"]).get_all(b"origin"))
+        if origin.lower() not in self._origins:
+            return (vary,)
+        return (
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", EXPOSED),
+            vary,
+        )
+
+    def preflight(self, scope: Mapping[str, Any]) -> Fields:
+        """Return what the answer to a preflight request has besides."""
+        if len(self.cors(scope)) < 2:
+            return ()
+        return (
+            (b"access-control-allow-methods", b"GET, POST, DELETE"),
+            (b"access-control-allow-headers", _ALLOWED_HEADERS),
+            (b"access-control-max-age", b"600"),
+        )
+
+    def _check_host(self, headers: _Fields) -> bytes:
+        # A page whose name was rebound to this address still asks for its own host.
+        given = headers.get_all(b"host")
+        host = _HOST.fullmatch(given[0]) if len(given) == 1 else None
+        if host is None or not self._is_allowed(host[1].lower().strip(b"[]")):
+            raise Refusal(421, "This host is not served here.", code="host_not_allowed")
+        return given[0].lower()
+
+    def _is_allowed(self, host: bytes) -> bool:
+        if self._hosts is not None:
+            return host in self._hosts or b"*" in self._hosts
+        if host == b"localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host.decode()).is_loopback
+        except ValueError:
+            return False
+
+    def _check_origin(self, headers: _Fields, host: bytes) -> None:
+        for origin in headers.get_all(b"origin"):
+            given = origin.lower()
+            # Behind TLS of a proxy's, the scheme here is not the page's.
+            if given not in (b"http://" + host, b"https://" + host) and given not in self._origins:
+                raise Refusal(403, "This origin is not allowed.", code="origin_not_allowed")
+
+    def _authenticate(self, headers: _Fields) -> str:
+        scheme, _, token = headers.get(b"authorization").partition(b" ")
+        given = _digest(token.strip())
+        # All of them, and of their digests, so that the time says nothing.
+        known = [hmac.compare_digest(given, digest) for digest in self._tokens]
+        if scheme.lower() != b"bearer" or not any(known):
+            raise Refusal(
+                401,
+                "A token of this relay is needed in the Authorization header: Bearer …",
+                code="invalid_api_key",
+                headers=((b"www-authenticate", b"Bearer"),),
+            )
+        return given.hex()
+
+    def _check_content(self, headers: _Fields) -> None:
+        # A form of another site can send a body without asking, but not of this type.
+        content_type = headers.get(b"content-type").partition(b";")[0].strip().lower()
+        if content_type != b"application/json":
+            raise Refusal(415, "The body has to be application/json.")
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Refusal(415, "The body must not be coded.")
+        declared = headers.get(b"content-length", b"0")
+        self.check_length(int(declared) if _NUMBER.fullmatch(declared) else self._max_body + 1)
+
+
+class _Fields:
+    """The header fields of a scope; a name that is there twice is no field to go by."""
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self._fields = [(bytes(name).lower(), bytes(value).strip()) for name, value in fields]
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        return [value for given, value in self._fields if given == name]
+
+    def get(self, name: bytes, default: bytes = b"") -> bytes:
+        values = self.get_all(name)
+        if len(values) > 1:
+            raise Refusal(400, f"More than one {name.decode()} header.")
+        return values[0] if values else default
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    path = path.removeprefix(root) if path.startswith(root + "/") else path
+    # A host decodes the path; what was coded might be read otherwise behind a proxy.
+    raw = scope.get("raw_path")
+    if raw is not None and not bytes(raw).partition(b"?")[0].endswith(
+        path.encode(errors="replace")
+    ):
+        raise Refusal(404, "There is nothing at this path.", code="unknown_url")
+    return path
+
+
+def _last_event_id(headers: _Fields) -> int:
+    value = headers.get(b"last-event-id", b"0") or b"0"
+    if not _NUMBER.fullmatch(value):
+        raise Refusal(400, "Last-Event-ID has to be the number of a frame.", code="invalid_id")
+    return int(value)
+
+
+def _keep(headers: _Fields) -> float:
+    value = headers.get(b"x-stream-keep", b"0")
+    if not _SECONDS.fullmatch(value):
+        raise Refusal(400, "X-Stream-Keep has to be a number of seconds.")
+    return float(value)
+
+
+def _digest(token: bytes) -> bytes:
+    return sha256(token).digest()
