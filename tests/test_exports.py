@@ -36,9 +36,14 @@ MAY_IMPORT = {
     "sse_core/_shutdown.py": {"anyio"},
     "sse_openai/_client.py": {"anyio"},
     "sse_openai/__main__.py": {"anyio"},
+    "sse_openai/_relay_caller.py": {"anyio"},
+    "sse_openai/_relay_redis.py": {"anyio", "redis"},
+    "sse_openai/_relay_store.py": {"anyio"},
+    "sse_openai/_relay_upstream.py": {"anyio"},
     "sse_openai/mock.py": {"anyio"},
     "sse_openai/_mock_server.py": {"anyio"},
     "sse_openai/pytest_plugin.py": {"pytest"},
+    "sse_openai/relay.py": {"anyio"},
 }
 
 # The innermost modules import only each other.
