@@ -19,13 +19,14 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import anyio
 
 from sse_core import Client, SSEError
 from sse_core._frames import with_id
 from sse_core._parser import DEFAULT_MAX_EVENT_SIZE
+from sse_core._shutdown import ended_by_signals
 
 from ._relay_caller import Caller, CallerGone, Receive, Scope, Send
 from ._relay_guard import Admission, Guard, Refusal
@@ -62,6 +63,10 @@ __all__ = [
 
 STORE_TIMEOUT = 5.0
 """Seconds for a store to take note of an end, whatever else is being cancelled."""
+
+CUT_DELAY = 0.05
+"""Seconds between the last frames and a cut: when a response breaks off, Chromium's fetch
+drops what it has received and not handed out yet."""
 
 _LIVE = (
     (b"cache-control", b"no-cache, no-transform"),
@@ -225,11 +230,18 @@ class Relay:
         try:
             async with _beside(partial(caller.watch, attended)):
                 with attended:
-                    await upstream.open()
+                    with ended_by_signals(attended.cancel):
+                        await upstream.open()
                     if not upstream.is_stream:
                         await self._pass(caller, upstream)
-                if upstream.is_stream and not attended.cancelled_caught:
-                    await self._stream(caller, admission, upstream)
+                if not attended.cancelled_caught:
+                    if upstream.is_stream:
+                        await self._stream(caller, admission, upstream)
+                elif not caller.gone.is_set():
+                    raise Refusal(
+                        503, "The relay is shutting down.", code="shutting_down", type="api_error",
+                        headers=((b"retry-after", b"1"),),
+                    )  # fmt: skip
         finally:
             await upstream.aclose()
 
@@ -283,13 +295,13 @@ class Relay:
                 200, (*upstream.headers, *_LIVE, (b"x-stream-id", stream_id.encode()))
             )
             async with _beside(attend, give_up, partial(caller.tend, sending, self._keep_alive)):
-                with reading:
+                with ended_by_signals(reading.cancel), reading:
                     outcome = await self._copy(stream_id, upstream, caller, sending)
         finally:
             with anyio.move_on_after(STORE_TIMEOUT, shield=True):
                 await self._store.end(stream_id, outcome)
         if outcome != "complete" and not caller.gone.is_set():
-            raise StreamCut(outcome)
+            await _cut(outcome)
 
     async def _copy(
         self, stream_id: str, upstream: Upstream, caller: Caller, sending: anyio.CancelScope
@@ -351,12 +363,13 @@ class Relay:
         async with _beside(
             partial(caller.watch, attended), partial(caller.tend, attended, self._keep_alive)
         ):
-            with attended:
+            outcome: Outcome | Literal["trimmed"] = "lost"
+            with ended_by_signals(attended.cancel), attended:
                 async with self._store.reading(stream_id):
                     outcome = await self._follow(caller, stream_id, after)
-                if outcome != "complete":
-                    raise StreamCut(outcome)
-                await caller.send(b"", more=False)
+            if outcome != "complete" and not caller.gone.is_set():
+                await _cut(outcome)
+            await caller.send(b"", more=False)
 
     async def _follow(
         self, caller: Caller, stream_id: str, after: int
@@ -389,6 +402,11 @@ async def _beside(*functions: Callable[[], Coroutine[Any, Any, None]]) -> AsyncG
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def _cut(outcome: Outcome | Literal["trimmed"]) -> NoReturn:
+    await anyio.sleep(CUT_DELAY)
+    raise StreamCut(outcome)
 
 
 def _model_list(models: Iterable[str]) -> dict[str, Any]:

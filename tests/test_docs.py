@@ -42,8 +42,9 @@ FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_example_runs(code: str) -> None:
     """Every Python block of the documentation runs, against a server that plays its peer."""
-    if "import orjson" in code:
-        pytest.importorskip("orjson", reason="orjson is not installed")
+    for module in ("orjson", "starlette"):
+        if f"import {module}" in code or f"from {module}." in code:
+            pytest.importorskip(module, reason=f"{module} is not installed")
     events = b"event: tick\nid: 1\ndata: one\n\nretry: 500\ndata: two\n\n"
     answer = [RESPONSE] if ".responses(" in code else [CHAT, FINISH]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -208,6 +211,50 @@ async def test_stop() -> None:
     assert 204 == stopped.status_code == again.status_code
     assert not reader.whole
     assert "stream_stopped" == error["error"]["code"]
+
+
+@pytest.fixture
+def sigterm() -> Iterator[list[int]]:
+    """What a server's handler of SIGTERM has been called with."""
+    numbers: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: numbers.append(number))
+    yield numbers
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_shutdown_ends_streams(sigterm: list[int]) -> None:
+    """A server that is asked to end need not wait for streams: they are cut, also kept ones."""
+    async with setting() as relay:
+        async with relay.ask(x_stream_keep="60") as (call, reader):
+            path = f"/v1/streams/{reader.stream_id}"
+            await call.frame(FRAMES[0])
+            await reader.next()
+            async with relay.stream("GET", path) as other:
+                assert NUMBERED[0] == await other.next()
+                os.kill(os.getpid(), signal.SIGTERM)
+                assert b"" == await other.rest() == await reader.rest()
+            await call.gone()
+            error = await relay.until(reader.stream_id, 410, 1)
+
+    assert not reader.whole
+    assert not other.whole
+    assert "stream_lost" == error["error"]["code"]
+    assert [signal.SIGTERM] == sigterm
+
+
+async def test_shutdown_before_the_answer(sigterm: list[int]) -> None:
+    """Nor for the model to think: who waits for it is told to ask again."""
+    async with setting() as relay, anyio.create_task_group() as tasks:
+
+        async def shut_down() -> None:
+            await relay.api.call()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        tasks.start_soon(shut_down)
+        response = await relay.http.post(CHAT, json=ASK)
+
+    assert (503, "1") == (response.status_code, response.headers["retry-after"])
+    assert "shutting_down" == response.json()["error"]["code"]
 
 
 async def test_a_cut_is_a_cut(caplog: pytest.LogCaptureFixture) -> None:
@@ -574,7 +621,7 @@ async def test_page_and_description() -> None:
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert "nosniff" == page.headers["x-content-type-options"]
-    assert page.text.startswith("<!DOCTYPE html>")
+    assert page.text.lower().startswith("<!doctype html>")
     assert page.headers["content-length"] == head.headers["content-length"]
     assert "/v1/streams/{id}" in description["paths"]
 

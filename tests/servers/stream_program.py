@@ -1,0 +1,74 @@
+"""Endless streams under uvicorn, hypercorn or granian: `stream_program.py SERVER`.
+
+Prints the port, and then the path of each request whose producer has cleaned up.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+
+from sse_core import EventStreamResponse
+
+
+async def produce(path: str) -> AsyncGenerator[str]:
+    try:
+        yield "first"
+        while path == "/busy":
+            yield "busy"  # and never waits
+        await anyio.sleep_forever()
+    finally:
+        os.write(1, f"{path}\n".encode())
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await EventStreamResponse(produce(scope["path"]))(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+
+
+def main(server: str) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    if server == "granian":
+        from granian.constants import Interfaces
+        from granian.server import Server
+
+        port = listener.getsockname()[1]
+        listener.close()
+        Server(
+            "tests.servers.stream_program:app",
+            port=port,
+            interface=Interfaces.ASGI,
+            log_enabled=False,
+        ).serve()
+    elif server == "uvicorn":
+        import uvicorn
+
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listener])
+    else:
+        from hypercorn.config import Config
+        from hypercorn.run import run
+
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.worker_class = server.removeprefix("hypercorn-")
+        config.application_path = "tests.servers.stream_program:app"
+        # Its workers are not told of signals: after this time it cancels what still runs.
+        config.graceful_timeout = 1
+        run(config)
+
+
+if __name__ == "__main__":
+    # Under the name by which a server that imports the application finds it again.
+    from tests.servers import stream_program
+
+    stream_program.main(sys.argv[1])
