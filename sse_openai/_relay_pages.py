@@ -112,6 +112,12 @@ def _relayed(name: str) -> dict[str, Any]:
     }
 
 
+def _read(summary: str, description: str, media_type: str) -> dict[str, Any]:
+    answer = {"description": description, "content": {media_type: {}}}
+    operation = {"summary": summary, "responses": _answers("403", "421", _200=answer)}
+    return {"get": operation, "head": operation}
+
+
 _STREAM_ID: Final = {
     "name": "id",
     "in": "path",
@@ -123,22 +129,8 @@ DESCRIPTION: Final[dict[str, Any]] = {
     "openapi": "3.1.0",
     "info": {"title": "sse-openai relay", "version": "1"},
     "paths": {
-        "/": {
-            "get": {
-                "summary": "A page to try it.",
-                "responses": _answers(
-                    "403", "421", _200={"description": "HTML.", "content": {"text/html": {}}}
-                ),
-            }
-        },
-        "/openapi.json": {
-            "get": {
-                "summary": "This description.",
-                "responses": _answers(
-                    "403", "421", _200={"description": "JSON.", "content": {"application/json": {}}}
-                ),
-            }
-        },
+        "/": _read("A page to try it.", "HTML.", "text/html"),
+        "/openapi.json": _read("This description.", "JSON.", "application/json"),
         "/v1/models": {
             "get": {
                 "summary": "The models that may be asked for.",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,6 +19,8 @@ from .fuzz import requests
 from .fuzz.requests import Description, Found, Fuzzer, main, mock
 
 pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -196,3 +201,16 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert counted.startswith("30 requests in ")
     assert " HTTP/1.1" in shown
     assert shown.splitlines()[-1].startswith("1 requests in ")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_relay(backend: str) -> None:
+    """The relay in front of the mock holds to its description as well."""
+    command = [sys.executable, "-W", "error", "-m", "tests.fuzz.requests", "--requests", "400"]
+    options = ["--app", "tests.fuzz.relayed:relay", "--backend", backend]
+    done = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.startswith("400 requests in ")
