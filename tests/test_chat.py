@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -31,6 +30,8 @@ from sse_openai import (
     ToolCall,
     ToolCallDelta,
 )
+
+from .calls import Calls
 
 
 def event(value: Any, name: str = "message") -> ServerSentEvent:
@@ -707,22 +708,12 @@ def test_o25_folding_is_linear() -> None:
     CountedText.copied = 0
     value = delta(content=CountedText("token"), tool_calls=[call(index=0, arguments="{}")])
     chat = ChatStream(loads=lambda text: copy.copy(value))
-    calls = 0
-
-    def count(frame: Any, kind: str, argument: Any) -> None:
-        nonlocal calls
-        calls += kind in ("call", "c_call")
-
     per_thousand = []
     for _ in range(20):
-        calls = 0
-        sys.setprofile(count)
-        try:
+        with Calls() as calls:
             for _ in range(1000):
                 chat.receive_event(event("{}"))
-        finally:
-            sys.setprofile(None)
-        per_thousand.append(calls)
+        per_thousand.append(calls.number)
 
     assert 20_000 * "token" == chat.completion.choices[0].message.content
     assert 0 == CountedText.copied

@@ -177,7 +177,9 @@ def test_nginx_holds_nothing_back(service: Service, tmp_path: Path) -> None:
         assert not REQUIRED, reason
         pytest.skip(reason)
     service.go_on.clear()
-    upstream: Any = SimpleNamespace(port=urlsplit(service.base_url).port)
+    upstream: Any = SimpleNamespace(
+        kind=SimpleNamespace(name="relay"), port=urlsplit(service.base_url).port
+    )
     proxy = Server(nginx, tmp_path, upstream)
     proxy.start()
     try:

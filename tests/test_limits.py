@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from . import hostile
+from .calls import Calls
 from .hostile import EVENT_LIMIT, FLOODS, KIB, READ, SMALL, Flood, receive
 
 TOTAL = EVENT_LIMIT + EVENT_LIMIT // 4
@@ -38,21 +37,6 @@ def test_t2_verdict_does_not_depend_on_the_cut(name: str, size: int) -> None:
 
     assert (type(whole.error), str(whole.error)) == (type(cut.error), str(cut.error))
     assert whole.taken - READ <= cut.taken <= whole.taken + len(flood.start) + size
-
-
-class Calls:
-    """Counts the calls of functions, in Python and in C, within its block."""
-
-    def __enter__(self) -> Calls:
-        self.number = 0
-        sys.setprofile(self._count)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        sys.setprofile(None)
-
-    def _count(self, frame: object, event: str, called: object) -> None:
-        self.number += event in ("call", "c_call")
 
 
 @pytest.mark.parametrize("name", [name for name in FLOODS if FLOODS[name].limit == EVENT_LIMIT])

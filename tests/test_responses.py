@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +36,7 @@ from sse_openai import (
 )
 from sse_openai._response_events import EVENTS
 
+from .calls import Calls
 from .response_streams import WellFormed, event, examples, well_formed
 
 
@@ -826,22 +826,12 @@ def test_o25_folding_is_linear(kind: str) -> None:
     }[kind]
     numbers = iter(range(20_000))
     stream = ResponseStream(loads=lambda data: values(next(numbers)))
-    calls = 0
-
-    def count(frame: Any, what: str, argument: Any) -> None:
-        nonlocal calls
-        calls += what in ("call", "c_call")
-
     per_thousand = []
     for _ in range(20):
-        calls = 0
-        sys.setprofile(count)
-        try:
+        with Calls() as calls:
             for _ in range(1000):
                 stream.receive_event(event("{}"))
-        finally:
-            sys.setprofile(None)
-        per_thousand.append(calls)
+        per_thousand.append(calls.number)
 
     assert max(per_thousand) <= min(per_thousand) + 100
     response = stream.response
