@@ -229,21 +229,30 @@ class Relay:
         attended = anyio.CancelScope()
         try:
             async with _beside(partial(caller.watch, attended)):
-                with attended:
-                    with ended_by_signals(attended.cancel):
-                        await upstream.open()
-                    if not upstream.is_stream:
-                        await self._pass(caller, upstream)
-                if not attended.cancelled_caught:
-                    if upstream.is_stream:
-                        await self._stream(caller, admission, upstream)
-                elif not caller.gone.is_set():
-                    raise Refusal(
-                        503, "The relay is shutting down.", code="shutting_down", type="api_error",
-                        headers=((b"retry-after", b"1"),),
-                    )  # fmt: skip
+                await self._answer(caller, admission, upstream, attended)
         finally:
             await upstream.aclose()
+
+    async def _answer(
+        self,
+        caller: Caller,
+        admission: Admission,
+        upstream: Upstream,
+        attended: anyio.CancelScope,
+    ) -> None:
+        with attended:
+            with ended_by_signals(attended.cancel):
+                await upstream.open()
+            if not upstream.is_stream:
+                await self._pass(caller, upstream)
+                return
+        if not attended.cancelled_caught:
+            await self._stream(caller, admission, upstream)
+        elif not caller.gone.is_set():
+            raise Refusal(
+                503, "The relay is shutting down.", code="shutting_down", type="api_error",
+                headers=((b"retry-after", b"1"),),
+            )  # fmt: skip
 
     async def _pass(self, caller: Caller, upstream: Upstream) -> None:
         """Hand on a response that is no event stream."""

@@ -314,6 +314,20 @@ async def test_clean_up_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [] == await read(port)
 
 
+async def test_producer_that_cannot_be_closed() -> None:
+    """An iterator that is no generator need not have `aclose`."""
+
+    class Events:
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            raise StopAsyncIteration
+
+    async with serving(app(Events)) as port:
+        assert [] == await read(port)
+
+
 async def test_broadcast() -> None:
     """A subscription is a producer; one who is too slow is cut off, without noise."""
     broadcast = Broadcast(max_queue=1)
@@ -384,6 +398,19 @@ async def test_signal_and_frozen_client(handler: Handler, monkeypatch: pytest.Mo
             await asked.wait()
             os.kill(os.getpid(), signal.SIGTERM)
             await done.wait()
+
+
+async def test_handlers_that_come_later(handler: Handler) -> None:
+    """One that is installed while a stream is open stays, and may call what it found."""
+    async with serving(app(Producer("a", stays=True))) as port:
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            await anext(events)
+            later = Handler()
+            found: Any = signal.signal(signal.SIGTERM, later)
+    found(signal.SIGTERM, None)
+
+    assert later is signal.getsignal(signal.SIGTERM)
+    assert [] == handler.signals
 
 
 async def test_signals_are_not_heard_in_other_threads() -> None:
