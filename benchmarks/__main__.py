@@ -23,6 +23,7 @@ from . import (
 )
 from .measure import FULL, QUICK, measure
 from .parsers import OURS
+from .relay_overhead import measure_relay, report_relay
 from .report import Cell, Run, machine, note
 from .workloads import READS, WORKLOADS, build
 
@@ -143,7 +144,9 @@ def _chat(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     run = serve.measure(serve.QUICK if options.quick else serve.FULL)
+    overhead = measure_relay(frames=300, rounds=1) if options.quick else measure_relay()
     print(run.markdown())
+    print(f"\n### The relay beside a pump of bytes\n\n{report_relay(overhead)}")
     if options.json:
         run.save(options.json)
     return 0

@@ -59,8 +59,6 @@ class Run:
     versions: dict[str, str]
     left_out: list[str]
     settings: Settings
-    response: str
-    """What sent our subscriptions."""
     samples: list[Sample] = field(default_factory=list)
 
     def time(self, mode: str, server: str, of: Callable[[list[float]], float]) -> float | None:
@@ -84,7 +82,7 @@ class Run:
         ]
         parts.append(
             f"* {settings.repeats} rounds, servers in turn, {settings.subscribers:,} subscribers,"
-            f" uvicorn with httptools on asyncio; ours by {self.response}"
+            " uvicorn with httptools on asyncio"
         )
         parts += [f"* left out: {reason}" for reason in self.left_out]
         for mode, (rounds, burst) in settings.modes.items():
@@ -114,11 +112,8 @@ OF: list[Callable[[list[float]], float]] = [median, min]
 
 def measure(settings: Settings, names: Iterable[str] | None = None) -> Run:
     """Measure the servers that are installed, or those of ``names``."""
-    import sse_core
-
     _allow_files(0)
-    response = "EventStreamResponse" if hasattr(sse_core, "EventStreamResponse") else "bare ASGI"
-    run = Run(machine(), _our_versions(), [], settings, response)
+    run = Run(machine(), _our_versions(), [], settings)
     servers = []
     for name in APPS if names is None else names:
         try:

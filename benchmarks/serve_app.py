@@ -55,20 +55,10 @@ class Queues:
 
 def ours() -> tuple[App, Publish]:
     broadcast = sse_core.Broadcast()
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-
-    async def bare(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for data in broadcast.subscribe():
-            await send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if response is None:
-            await bare(scope, receive, send)
-        else:
-            await response(broadcast.subscribe())(scope, receive, send)
-
-    response = getattr(sse_core, "EventStreamResponse", None)
+        response = sse_core.EventStreamResponse(broadcast.subscribe())
+        await response(scope, receive, send)
 
     def publish(number: int) -> None:
         broadcast.publish(sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1)))

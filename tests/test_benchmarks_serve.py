@@ -33,7 +33,9 @@ def test_all_modes(
     assert {"single", "burst"} == {each["mode"] for each in samples if each["server"] == OURS}
     assert {""} == {each["verdict"] for each in samples}
     assert all(0 < each["cpu"][0] < 1 for each in samples)
-    assert "### Asked and measured" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert "### Asked and measured" in report
+    assert "| lockstep |" in report
 
 
 def test_report() -> None:
@@ -43,7 +45,7 @@ def test_report() -> None:
         Sample("single", "sse-starlette", "", [6e-6, 10e-6, 12e-6]),
         Sample("single", "fastapi", "3 streams have other events", [1e-6]),
     ]
-    report = Run("a machine", {OURS: "0.1.0"}, [], QUICK, "bare ASGI", samples).markdown()
+    report = Run("a machine", {OURS: "0.1.0"}, [], QUICK, samples).markdown()
 
     assert "| 0.30x  | 0.33x | met |" in report
     assert "3 streams have other events" in report
