@@ -25,7 +25,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # By a key of their own, as the same function may be there twice; what a signal handler
 # goes through is copied first, in one step.
 _open: dict[object, Callable[[], None]] = {}
-_previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
 
 @contextmanager
@@ -40,6 +39,8 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
     key = object()
     _open[key] = lambda: call_soon(end)
     _listen()
+    if any(listener.heard() for listener in _listeners()):
+        end()
     try:
         yield
     finally:
@@ -48,29 +49,47 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
             _stop_listening()
 
 
+class _Listener:
+    """A signal handler in front of another.
+
+    One for each: a library that put its own handler in front of this one calls this one,
+    and finds a new one in front of its own. With a single function, that would be a circle.
+    """
+
+    def __init__(self, number: int, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.number = number
+        self.handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        for end in list(_open.values()):
+            with suppress(RuntimeError):  # its loop is closed: there is nothing left to end
+                end()
+        self.handler(number, frame)
+
+    def heard(self) -> bool:
+        """Whether the server is ending: uvicorn still takes requests for 0.1 s, and says so.
+
+        A stream that begins then has missed the signal, and would keep the server from its end.
+        """
+        return getattr(getattr(self.handler, "__self__", None), "should_exit", False) is True
+
+
+def _listeners() -> list[_Listener]:
+    handlers = map(signal.getsignal, _SIGNALS)
+    return [handler for handler in handlers if isinstance(handler, _Listener)]
+
+
 def _listen() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _SIGNALS:
         # Looked at for each stream: a server may have come since the last.
         handler = signal.getsignal(number)
-        if callable(handler) and handler is not _tell:
-            _previous[number] = handler
-            signal.signal(number, _tell)
+        if callable(handler) and not isinstance(handler, _Listener):
+            signal.signal(number, _Listener(number, handler))
 
 
 def _stop_listening() -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number, handler in list(_previous.items()):
-        if signal.getsignal(number) is _tell:
-            signal.signal(number, handler)
-        del _previous[number]
-
-
-def _tell(number: int, frame: FrameType | None) -> None:
-    for end in list(_open.values()):
-        with suppress(RuntimeError):  # its loop is closed: there is nothing left to end
-            end()
-    if handler := _previous.get(number):
-        handler(number, frame)
+    if threading.current_thread() is threading.main_thread():
+        for listener in _listeners():
+            signal.signal(listener.number, listener.handler)

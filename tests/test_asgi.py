@@ -377,6 +377,48 @@ async def test_signal_ends_the_stream(handler: Handler) -> None:
     assert handler is signal.getsignal(signal.SIGTERM)
 
 
+async def test_signal_with_a_handler_between(handler: Handler) -> None:
+    """A library puts its handler in front of ours, and calls ours: all are called, once each."""
+    between: list[int] = []
+    async with serving(app(Producer("a", stays=True))) as port:
+        async with stream(f"http://127.0.0.1:{port}") as before:
+            await anext(before)
+            ours: Any = signal.getsignal(signal.SIGTERM)
+
+            def library(number: int, frame: Any) -> None:
+                between.append(number)
+                ours(number, frame)
+
+            signal.signal(signal.SIGTERM, library)
+            async with stream(f"http://127.0.0.1:{port}") as behind:
+                await anext(behind)
+                os.kill(os.getpid(), signal.SIGTERM)
+                left = [event async for event in before], [event async for event in behind]
+
+    assert ([], []) == left
+    assert [signal.SIGTERM] == between == handler.signals
+
+
+class Ending:
+    """Stands for uvicorn's server, which takes requests for 0.1 s after the signal."""
+
+    should_exit = False
+
+    def handle_exit(self, number: int, frame: Any) -> None:
+        self.should_exit = True
+
+
+async def test_stream_that_begins_after_the_signal(handler: Handler) -> None:
+    """It missed the signal, and ends all the same."""
+    server = Ending()
+    signal.signal(signal.SIGTERM, server.handle_exit)
+    async with serving(app(Producer("a", stays=True))) as port:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert server.should_exit
+        async with stream(f"http://127.0.0.1:{port}") as events:
+            assert [] == [event async for event in events]
+
+
 async def test_signal_and_frozen_client(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that takes nothing does not hold up the end."""
     monkeypatch.setattr(_asgi, "SHUTDOWN_TIME", 0.01)
