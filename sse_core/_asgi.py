@@ -226,7 +226,7 @@ def _encode(item: Any) -> bytes:
 
 
 def _merge(headers: Fields) -> list[tuple[bytes, bytes]]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
     given = [(_latin1(name).lower(), _latin1(value)) for name, value in pairs]
     names = {name for name, _ in given}
     return [*(field for field in _HEADERS.items() if field[0] not in names), *given]
