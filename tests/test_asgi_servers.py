@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,6 +104,30 @@ def test_shutdown_with_a_hundred_streams(program: Program) -> None:
     assert left == [[] if "uvicorn" in str(program.process.args) else None] * 100
     assert ["/"] * 100 == finished
     assert took < 3
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        *SERVERS,
+        pytest.param(
+            "granian",
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=subprocess.TimeoutExpired,
+                reason="nothing tells a stream that begins after the signal; granian waits for it",
+            ),
+        ),
+    ],
+    indirect=True,
+)
+def test_shutdown_before_a_stream_begins(program: Program) -> None:
+    """One whose endpoint is still at work when SIGTERM comes does not hold up the end."""
+    with program.reading("/"), socket.create_connection(("127.0.0.1", program.port)) as late:
+        late.sendall(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert "asked" == program.line()
+        program.process.send_signal(signal.SIGTERM)
+        program.process.wait(timeout=3)
 
 
 def test_leaving_ends_the_producer(program: Program) -> None:

@@ -1,6 +1,7 @@
 """Endless streams under uvicorn, hypercorn or granian: `stream_program.py SERVER`.
 
-Prints the port, and then the path of each request whose producer has cleaned up.
+Prints the port, and then the path of each request whose producer has cleaned up. The stream
+at /late begins when another has ended, and it prints that it was asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import anyio
 
 from sse_core import EventStreamResponse
 
+some_ended = anyio.Event()
+
 
 async def produce(path: str) -> AsyncGenerator[str]:
     try:
@@ -24,10 +27,14 @@ async def produce(path: str) -> AsyncGenerator[str]:
         await anyio.sleep_forever()
     finally:
         os.write(1, f"{path}\n".encode())
+        some_ended.set()
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
+        if scope["path"] == "/late":
+            os.write(1, b"asked\n")
+            await some_ended.wait()
         await EventStreamResponse(produce(scope["path"]))(scope, receive, send)
     elif scope["type"] == "lifespan":
         for event in ("startup", "shutdown"):
