@@ -316,7 +316,7 @@ def test_refused_request(arguments: dict[str, Any]) -> None:
         {"headers": 5},
         {"content": 5},
         {"content": [1, 2]},
-        {"json": object()},
+        {"json": object},
     ],
     ids=repr,
 )
