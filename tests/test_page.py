@@ -336,6 +336,39 @@ def test_reload_in_the_middle(page: Page, site: Site) -> None:
     )
 
 
+def test_event_source_of_the_browser(page: Page, site: Site) -> None:
+    """It reads a stream by its ID, and goes on behind the last frame when it reconnects."""
+    gate = threading.Event()
+    script = gated(frame("a"), b": hello\n\n", frame("b"), gate, frame("c"), finish(), DONE)
+    with ScriptedServer(script) as upstream:
+        wire = site.wire(site.relay(url(upstream)))
+        page.open(wire.url)
+        page.run(
+            """
+            const body = JSON.stringify({model: "mock", stream: true, messages: []});
+            const headers = {"Content-Type": "application/json", "X-Stream-Keep": "60"};
+            window.seen = [];
+            fetch("/v1/chat/completions", {method: "POST", headers, body}).then((response) => {
+              window.response = response;
+              const source = new EventSource("/v1/streams/" + response.headers.get("X-Stream-Id"));
+              source.onmessage = ({data, lastEventId}) => {
+                seen.push([lastEventId, data]);
+                document.body.dataset.seen = seen.length;
+                if (data === "[DONE]") source.close();
+              };
+            });
+            """
+        )
+        page.until("seen.length === 2")
+        wire.cut()
+        gate.set()
+        page.until("seen.length === 5")
+        seen = page.run("return seen")
+
+    assert ["1", "3", "4", "5", "6"] == [number for number, _ in seen]
+    assert "[DONE]" == seen[-1][1]
+
+
 def test_reload_after_the_end(page: Page, site: Site) -> None:
     """A conversation that is over stays, and asks nothing of the relay."""
     with ScriptedServer(answer(frame("Done."))) as upstream:
