@@ -12,6 +12,7 @@ def run(app: Any, port: int) -> None:
     config = uvicorn.Config(
         app,
         port=port,
+        http="h11",  # httptools answers HTTP/1.0 in chunks, as nginx asks by default
         log_level="warning",
         timeout_keep_alive=60,  # longer than any test takes
         timeout_graceful_shutdown=1,
