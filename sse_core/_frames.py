@@ -98,11 +98,14 @@ class FrameSplitter:
 
 
 def with_id(frame: bytes, id: int) -> bytes:
-    """Return a frame with the line ``id: n`` before its blank line, and none before it.
+    """Return a frame with the line ``id: n`` before the blank line that ends it.
 
     So its ID is this one, whatever it says itself: the last ``id`` of a block counts. The
-    first frame loses its byte order mark, as it may not begin the stream it goes to.
+    first frame loses its byte order mark, as it may not begin the stream it goes to. Any
+    other mark is part of a line, and stays one behind a blank line.
     """
     frame = (frame.removeprefix(BOM) if id == 1 else frame).lstrip(b"\r\n")
+    if frame.startswith(BOM):
+        frame = b"\n" + frame
     blank_line = 2 if frame.endswith(b"\r\n") else 1
     return b"%bid: %d\n%b" % (frame[:-blank_line], id, frame[-blank_line:])
