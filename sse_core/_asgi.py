@@ -14,6 +14,8 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Coroutine,
+    Generator,
     Iterable,
     Mapping,
     MutableMapping,
@@ -119,41 +121,37 @@ class EventStreamResponse:
         failure: Exception | None = None
         self._send = _Sender(send)
         try:
-            head = {"status": self._status, "headers": list(self._headers)}
-            await self._send({"type": "http.response.start", **head})
-            if scope["method"] == "HEAD":
-                await self._send.body(b"", more=False)
-                return
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_wait_for_leave, receive, tasks.cancel_scope)
                 tasks.start_soon(self._tend, tasks.cancel_scope)
                 try:
-                    await self._stream(events)
+                    self._turns = _Turns(self._answer(scope["method"], events))
+                    await self._turns
                 except Exception as exc:
                     failure = exc  # not through the task group, which would wrap it
                 tasks.cancel_scope.cancel()
-        except _ClientGone:
-            pass
         finally:
             await _close(events)
         # One who is too slow is told to come back, by the cut alone.
         if failure is not None and not isinstance(failure, _ClientGone | SubscriberTooSlow):
             raise failure
 
-    async def _stream(self, events: AsyncIterator[Item]) -> None:
-        """Send what the producer yields, to its end."""
+    async def _answer(self, method: str, events: AsyncIterator[Item]) -> None:
+        """Send the head, and what the producer yields, to its end."""
+        send, turns = self._send, self._turns
+        head = {"status": self._status, "headers": list(self._headers)}
+        await send({"type": "http.response.start", **head})
         ending = anyio.CancelScope()
-        with ended_by_signals(ending.cancel), ending:
-            await self._send.body(self._first)  # if nothing, then the head
-            turn_ends = monotonic() + TURN
-            async for item in events:
-                await self._send.body(_encode(item))
-                if (now := monotonic()) > turn_ends:
-                    turn_ends = now + TURN
-                    await anyio.lowlevel.checkpoint()
+        if method != "HEAD":
+            with ended_by_signals(ending.cancel), ending:
+                await send(_body(self._first))  # if nothing, then the head
+                async for item in events:
+                    await send(_body(_encode(item)))
+                    if monotonic() > turns.began + TURN:
+                        await anyio.lowlevel.checkpoint()
         patience = SHUTDOWN_TIME if ending.cancel_called else inf
         with anyio.move_on_after(patience):
-            await self._send.body(b"", more=False)
+            await send(_body(b"", more=False))
 
     async def _tend(self, scope: anyio.CancelScope) -> None:
         """Break silences; cancel ``scope`` if the client takes nothing for too long."""
@@ -161,7 +159,7 @@ class EventStreamResponse:
         tick = min(self._keep_alive, self._send_timeout)
         while True:
             limit = self._send_timeout if send.waiting else self._keep_alive
-            left = send.since + limit - anyio.current_time()
+            left = send.since + limit - monotonic()
             if left > 0:
                 # What is waited for may change meanwhile, and with it the limit.
                 await anyio.sleep(min(left, tick))
@@ -170,7 +168,7 @@ class EventStreamResponse:
             else:
                 with anyio.move_on_after(self._send_timeout) as timeout:
                     try:
-                        await send.body(_COMMENT)
+                        await send(_body(_COMMENT))
                     except _ClientGone:
                         break
                 if timeout.cancelled_caught:
@@ -178,34 +176,68 @@ class EventStreamResponse:
         scope.cancel()
 
 
+class _Turns:
+    """Awaits ``coroutine``, and knows since when it has kept the event loop to itself."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self.began = monotonic()
+        self._coroutine = coroutine
+
+    # What ``yield from`` does; and each time it yields, the event loop has its turn.
+    def __await__(self) -> Generator[Any, Any, None]:
+        coroutine = self._coroutine
+        go_on: Callable[[Any], Any] = coroutine.send
+        answer: Any = None
+        try:
+            while True:
+                waited_for = go_on(answer)
+                try:
+                    answer = yield waited_for
+                    go_on = coroutine.send
+                except BaseException as exc:
+                    answer = exc
+                    go_on = coroutine.throw
+                self.began = monotonic()
+        except StopIteration:
+            pass
+        finally:
+            del answer  # an exception, perhaps, that refers to this frame
+
+
 class _ClientGone(Exception):
     """The server says so: "send() should raise OSError"."""
 
 
 class _Sender:
-    """The server's ``send``, for several tasks, with the times that a watch needs."""
+    """The server's ``send``, for two tasks, with the times that a watch needs."""
 
     def __init__(self, send: Send) -> None:
         self.waiting = False
         """Whether the client is being waited for."""
-        self.since = anyio.current_time()
+        self.since = monotonic()
         """When that, or the silence after it, began."""
         self._send = send
-        self._lock = anyio.Lock(fast_acquire=True)
+        self._free: anyio.Event | None = None  # made by the one of them that has to wait
 
     async def __call__(self, message: Message) -> None:
-        async with self._lock:
-            self.waiting = True
-            self.since = anyio.current_time()
-            try:
-                await self._send(message)
-            except OSError as exc:
-                raise _ClientGone from exc
-            finally:
-                self.waiting = False
+        while self.waiting:
+            self._free = anyio.Event()
+            await self._free.wait()
+        self.waiting = True
+        self.since = monotonic()
+        try:
+            await self._send(message)
+        except OSError as exc:
+            raise _ClientGone from exc
+        finally:
+            self.waiting = False
+            if self._free is not None:
+                self._free.set()
+                self._free = None
 
-    async def body(self, data: bytes, *, more: bool = True) -> None:
-        await self({"type": "http.response.body", "body": data, "more_body": more})
+
+def _body(data: bytes, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 def _encode(item: Any) -> bytes:

@@ -114,18 +114,19 @@ class Broadcast:
         self._closed = True
         self._ring()
 
-    async def _news(self) -> None:
+    def _hear(self) -> _Bell:
+        """Return the bell for the next news, one more waiting for it."""
         self._check_thread()
         if (bell := self._bell) is None:
             bell = self._bell = _Bell()
         bell.waiting += 1
-        try:
-            await bell.event.wait()
-        finally:
-            bell.waiting -= 1
-            # An event loop may end, and another begin: it needs a bell of its own.
-            if not bell.waiting and self._bell is bell:
-                self._bell = None
+        return bell
+
+    def _leave(self, bell: _Bell) -> None:
+        bell.waiting -= 1
+        # An event loop may end, and another begin: it needs a bell of its own.
+        if not bell.waiting and self._bell is bell:
+            self._bell = None
 
     def _ring(self) -> None:
         bell, self._bell = self._bell, None
@@ -174,11 +175,13 @@ class Subscription:
             if broadcast._closed:
                 self.close()
                 break
+            bell = broadcast._hear()
             self._waiting = True
             try:
-                await broadcast._news()
+                await bell.event.wait()
             finally:
                 self._waiting = False
+                broadcast._leave(bell)
         raise StopAsyncIteration
 
     def close(self) -> None:

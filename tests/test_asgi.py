@@ -215,6 +215,113 @@ async def test_producer_that_never_waits_under_a_server_that_never_does() -> Non
         await EventStreamResponse(produce())({"type": "http", "method": "GET"}, receive, send)
 
 
+@pytest.mark.parametrize("waits", [True, False])
+async def test_turns_are_given_to_the_event_loop(
+    waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the producer has had one for too long, and not when it has waited meanwhile."""
+    clock = 0.0
+    given = 0
+    checkpoint = anyio.lowlevel.checkpoint
+
+    async def produce() -> AsyncGenerator[Any]:
+        nonlocal clock
+        for _ in range(5):
+            clock += 1
+            if waits:
+                await checkpoint()
+            yield "x"
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        pass
+
+    async def counted() -> None:
+        nonlocal given
+        given += 1
+        await checkpoint()
+
+    monkeypatch.setattr(anyio.lowlevel, "checkpoint", counted)
+    monkeypatch.setattr(_asgi, "monotonic", lambda: clock)
+    await EventStreamResponse(produce())({"type": "http", "method": "GET"}, receive, send)
+
+    assert given == (0 if waits else 5)
+
+
+async def test_a_producer_may_catch_what_it_is_thrown() -> None:
+    """What it awaits may time out, be cancelled or fail, as anywhere."""
+
+    async def produce() -> AsyncGenerator[Any]:
+        for attempt in range(3):
+            with anyio.move_on_after(0) as scope:
+                await anyio.sleep_forever()
+            yield f"{attempt} {scope.cancelled_caught}"
+
+    async with serving(app(produce)) as port:
+        events = await read(port)
+
+    assert ["0 True", "1 True", "2 True"] == [event.data for event in events]
+
+
+async def test_events_wait_for_a_comment() -> None:
+    """The server is never asked to send two things at once."""
+    commenting = anyio.Event()
+    go_on = anyio.Event()
+    sent: list[bytes] = []
+
+    async def produce() -> AsyncGenerator[Any]:
+        await commenting.wait()
+        for item in "ab":
+            yield item
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        body = message.get("body", b"")
+        if body == b":\n\n":
+            commenting.set()
+            await go_on.wait()
+        sent.append(body)
+
+    async with anyio.create_task_group() as tasks:
+        response = EventStreamResponse(produce(), keep_alive=0.01)
+        tasks.start_soon(response, {"type": "http", "method": "GET"}, receive, send)
+        await commenting.wait()
+        await anyio.wait_all_tasks_blocked()
+        before = list(sent)
+        go_on.set()
+
+    assert [b"", b""] == before
+    assert [b"", b"", b":\n\n", b"data: a\n\n", b"data: b\n\n", b""] == sent
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_head_that_nobody_takes(leaves: bool) -> None:
+    """The client leaves, or its time is up: the response ends, and its producer."""
+    producer = Producer("a")
+    events = producer()
+
+    async def receive() -> Message:
+        if not leaves:
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        response = EventStreamResponse(events, send_timeout=None if leaves else 0.01)
+        await response({"type": "http", "method": "GET"}, receive, send)
+
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+
+
 @pytest.mark.parametrize(
     "item", [LookupError("x"), OSError("x"), ServerSentEvent("a", id="b\nc"), 7]
 )
