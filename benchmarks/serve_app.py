@@ -1,4 +1,4 @@
-"""One broadcast for many subscribers, by three libraries, under uvicorn, in a process of its own.
+"""One broadcast for many subscribers, under uvicorn, in a process of its own.
 
 ``python -m benchmarks.serve_app NAME`` tells its port, then answers ``{"subscribers": n,
 "rounds": r, "burst": b}`` once so many are connected: it publishes, waits until all is
@@ -21,7 +21,10 @@ import sse_core
 
 from .parsers import OURS
 
-__all__ = ["APPS", "DATA", "GAP"]
+__all__ = ["ALONE", "APPS", "DATA", "GAP"]
+
+ALONE = "uvicorn alone"
+"""What no library can go below: events encoded once, one asyncio.Event for all, and send()."""
 
 DATA = "x" * 100
 """Of each event, behind its number."""
@@ -95,8 +98,34 @@ def fastapi() -> tuple[App, Publish]:
     return app, queues.publish
 
 
+def alone() -> tuple[App, Publish]:
+    news = asyncio.Event()
+    events: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = {"type": "http.response.body", "more_body": True}
+        await send(body)
+        start = len(events)
+        while True:
+            await news.wait()
+            data, start = b"".join(events[start:]), len(events)
+            await send({**body, "body": data})
+
+    def publish(number: int) -> None:
+        nonlocal news
+        event = sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1))
+        events.append(sse_core.encode(event))
+        news.set()
+        news = asyncio.Event()
+
+    return app, publish
+
+
 APPS: dict[str, tuple[Callable[[], tuple[App, Publish]], tuple[str, ...]]] = {
     OURS: (ours, ("uvicorn", "httptools")),
+    ALONE: (alone, ("uvicorn", "httptools")),
     "sse-starlette": (sse_starlette, ("sse-starlette", "starlette")),
     "fastapi": (fastapi, ("fastapi", "starlette", "pydantic")),
 }

@@ -123,6 +123,7 @@ class Broadcast:
         return bell
 
     def _leave(self, bell: _Bell) -> None:
+        """One less waits for a bell that has not been rung."""
         bell.waiting -= 1
         # An event loop may end, and another begin: it needs a bell of its own.
         if not bell.waiting and self._bell is bell:
@@ -179,9 +180,11 @@ class Subscription:
             self._waiting = True
             try:
                 await bell.event.wait()
+            except BaseException:
+                broadcast._leave(bell)
+                raise
             finally:
                 self._waiting = False
-                broadcast._leave(bell)
         raise StopAsyncIteration
 
     def close(self) -> None:

@@ -140,6 +140,8 @@ class Reader:
             SubscriberTooSlow: too many wait, and the policy is ``"disconnect"``.
         """
         log = self._log
+        if self._number == log.next and self._lost == 0:
+            return b""
         oldest = log.first
         # What was replayed does not count: the client asked for it.
         if self._max_queue is not None and log.next - self._max_queue > self._start:
