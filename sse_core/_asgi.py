@@ -179,6 +179,8 @@ class EventStreamResponse:
 class _Turns:
     """Awaits ``coroutine``, and knows since when it has kept the event loop to itself."""
 
+    __slots__ = ("_coroutine", "began")
+
     def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self.began = monotonic()
         self._coroutine = coroutine
@@ -210,6 +212,8 @@ class _ClientGone(Exception):
 
 class _Sender:
     """The server's ``send``, for two tasks, with the times that a watch needs."""
+
+    __slots__ = ("_free", "_send", "since", "waiting")
 
     def __init__(self, send: Send) -> None:
         self.waiting = False

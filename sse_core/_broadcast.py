@@ -146,6 +146,8 @@ class Subscription:
     ends when it or its broadcast is closed. A cancelled ``anext()`` loses nothing.
     """
 
+    __slots__ = ("__weakref__", "_broadcast", "_closed", "_reader", "_waiting")
+
     def __init__(self, broadcast: Broadcast, reader: Reader) -> None:
         self._broadcast = broadcast
         self._reader = reader
