@@ -147,7 +147,7 @@ class EventStreamResponse:
                 await send(_body(self._first))  # if nothing, then the head
                 async for item in events:
                     await send(_body(_encode(item)))
-                    if monotonic() > turns.began + TURN:
+                    if send.since > turns.began + TURN:
                         await anyio.lowlevel.checkpoint()
         patience = SHUTDOWN_TIME if ending.cancel_called else inf
         with anyio.move_on_after(patience):
