@@ -242,8 +242,11 @@ class EventStreamParser(_ParserOf["Item"]):
         if self._size:
             # The block that was cut, by itself: what follows may go the fast way.
             data = self._receive_rest_of_block(data, items)
-        if not self._size and (data[:6] == b"data: " or data[:7] == b"event: "):
-            data = self._receive_blocks(data, items)
+        if not self._size:
+            if data[:6] == b"data: ":
+                data = self._receive_blocks(data, items)
+            elif data[:7] == b"event: ":
+                data = self._receive_named_blocks(data, items)
             if not data:
                 return items
         if 13 in data:
@@ -300,45 +303,46 @@ class EventStreamParser(_ParserOf["Item"]):
         return ServerSentEvent(text, event_type, self._last_event_id)
 
     def _receive_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
-        """The fast path: take plain blocks; return what is behind them.
+        """The fast path: take blocks of one data line; return what is behind them.
 
-        Plain is a block of one data line, or of one event and one data line. Language models
-        send nothing else. Where all up to the last blank line is one kind of plain block,
-        splitting at what stands between two values does the work in C; it was right if no
-        value holds a line end. If not, nothing is taken.
+        Language models send nothing else. Where all up to the last blank line is such
+        blocks, splitting at what stands between two values does the work in C; it was
+        right if no value holds a line end. If not, nothing is taken.
         """
-        named = data[0] == 101
-        if named:
-            start = data.find(10) + 1
-            if data[start : start + 6] != b"data: " or 13 in data:
-                return data
         gap = b"\r\n\r\n" if 13 in data else b"\n\n"
         end = data.rfind(gap)
-        if not 0 < end <= (self._fast_size if named else self._fast_limit):
+        if not 0 < end <= self._fast_limit:
             return data
         last_event_id = self._last_event_id
-        if named:
-            events = []
-            for block in data[7:end].decode("utf-8", "replace").split("\n\nevent: "):
-                event_type, separator, value = block.partition("\ndata: ")
-                if not separator or "\n" in value or "\n" in event_type:
-                    return data
-                events.append(ServerSentEvent(value, event_type or "message", last_event_id))
-            items += events
-        else:
-            text = data[6:end].decode("utf-8", "replace")
-            if end > self._fast_size and "\N{REPLACEMENT CHARACTER}" in text:
-                return data
-            if "\n" not in text and "\r" not in text:
-                # One block, perhaps of megabytes: not searched for what separates several.
-                items.append(ServerSentEvent(text, "message", last_event_id))
-                return data[end + len(gap) :]
-            values = text.split(gap.decode() + "data: ")
-            text = "".join(values)
-            if "\n" in text or "\r" in text:
-                return data
-            items += [ServerSentEvent(value, "message", last_event_id) for value in values]
+        text = data[6:end].decode("utf-8", "replace")
+        if end > self._fast_size and "\N{REPLACEMENT CHARACTER}" in text:
+            return data
+        if "\n" not in text and "\r" not in text:
+            # One block, perhaps of megabytes: not searched for what separates several.
+            items.append(ServerSentEvent(text, "message", last_event_id))
+            return data[end + len(gap) :]
+        values = text.split(gap.decode() + "data: ")
+        text = "".join(values)
+        if "\n" in text or "\r" in text:
+            return data
+        items += [ServerSentEvent(value, "message", last_event_id) for value in values]
         return data[end + len(gap) :]
+
+    def _receive_named_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
+        """The same for blocks of one event and one data line, as the Responses API sends them."""
+        start = data.find(10) + 1
+        end = data.rfind(b"\n\n")
+        if data[start : start + 6] != b"data: " or 13 in data or not 0 < end <= self._fast_size:
+            return data
+        last_event_id = self._last_event_id
+        events = []
+        for block in data[7:end].decode("utf-8", "replace").split("\n\nevent: "):
+            event_type, separator, value = block.partition("\ndata: ")
+            if not separator or "\n" in value or "\n" in event_type:
+                return data
+            events.append(ServerSentEvent(value, event_type or "message", last_event_id))
+        items += events
+        return data[end + 2 :]
 
     def _receive_lines(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
         """The general path: take all complete lines; return what is behind them."""

@@ -26,6 +26,10 @@ class Watched(EventStreamParser[Any]):
         self.blocks += data
         return super()._receive_blocks(data, items)
 
+    def _receive_named_blocks(self, data: Any, items: list[Any]) -> Any:
+        self.blocks += data
+        return super()._receive_named_blocks(data, items)
+
     def _receive_lines(self, data: Any, items: list[Any]) -> Any:
         self.general += data[: data.rfind(b"\n") + 1]
         return super()._receive_lines(data, items)
