@@ -52,11 +52,11 @@ class FrameSplitter:
         """
         if self.failed:
             return self._within_limit([])
-        if not self._buffer and data.find(b"\n\n") == len(data) - 2 > 0 and b"\r" not in data:
-            return self._within_limit([data])  # one whole frame, as models send them
+        if (frames := self._split(data)) is not None:
+            return self._within_limit(frames)
+        frames = []
         buffer = self._buffer
         buffer += data
-        frames: list[bytes] = []
         start = 0
         while True:
             if not self._content:
@@ -74,6 +74,23 @@ class FrameSplitter:
         self._searched -= start
         self._content -= min(start, self._content)
         return self._within_limit(frames)
+
+    def _split(self, data: bytes) -> list[bytes] | None:
+        """Take frames as models send them: line feeds, and one blank line behind each block."""
+        end = data.find(b"\n\n")
+        if end <= 0 or b"\r" in data or b"\n\n\n" in data:
+            return None
+        if self._buffer:
+            if self._buffer[0] in b"\r\n":
+                return None
+            data = bytes(self._buffer) + data
+        elif end == len(data) - 2:
+            return [data]
+        *frames, rest = data.split(b"\n\n")
+        self._buffer[:] = rest
+        self._content = 1 if rest else 0
+        self._searched = max(self._content, len(rest) - _OVERLAP)
+        return [frame + b"\n\n" for frame in frames]
 
     def receive_eof(self) -> bytes:
         """Return what stands behind the last frame: no blank line ends it."""

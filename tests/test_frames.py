@@ -7,30 +7,18 @@ import re
 import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sse_core import EventStreamParser, EventTooLarge
 from sse_core._frames import FrameSplitter, with_id
 
-STREAMS = st.lists(
-    st.sampled_from(
-        [
-            b"\n",
-            b"\r",
-            b"\r\n",
-            b"\n\n",
-            b"data: x",
-            b"data:y",
-            b"id: 7",
-            b": c",
-            b"x",
-            b"\xef\xbb\xbf",
-        ]
-    ),
-    max_size=40,
+LINES = [b"\n", b"\n\n", b"data: x", b"data:y", b"id: 7", b": c", b"x", b"\xef\xbb\xbf"]
+STREAMS = st.one_of(
+    st.lists(st.sampled_from(LINES), max_size=40),
+    st.lists(st.sampled_from([b"\r", b"\r\n", *LINES]), max_size=40),
 ).map(b"".join)
-CUTS = st.lists(st.integers(0, 400), max_size=12)
+CUTS = st.lists(st.integers(0, 120), max_size=20)
 
 
 def pieces_of(stream: bytes, cuts: list[int]) -> list[bytes]:
@@ -50,6 +38,7 @@ def lines_of(frame: bytes) -> list[bytes]:
     return re.split(rb"\r\n|\r|\n", frame)
 
 
+@settings(max_examples=500)
 @given(STREAMS, CUTS)
 def test_every_byte_comes_out_again(stream: bytes, cuts: list[int]) -> None:
     """The frames and the rest are the stream, wherever it was cut."""
@@ -58,6 +47,7 @@ def test_every_byte_comes_out_again(stream: bytes, cuts: list[int]) -> None:
     assert stream == b"".join(frames) + rest
 
 
+@settings(max_examples=500)
 @given(STREAMS, CUTS)
 def test_a_frame_is_one_block_of_lines(stream: bytes, cuts: list[int]) -> None:
     """Lines with something in them stand together, behind nothing and before a blank line."""
@@ -71,6 +61,7 @@ def test_a_frame_is_one_block_of_lines(stream: bytes, cuts: list[int]) -> None:
     assert b"" not in lines_of(rest.lstrip(b"\r\n"))[:-1]
 
 
+@settings(max_examples=500)
 @given(STREAMS, CUTS)
 def test_cuts_change_nothing_but_where_a_line_feed_stands(stream: bytes, cuts: list[int]) -> None:
     """As many frames of the same lines, however the stream was cut."""
@@ -82,6 +73,7 @@ def test_cuts_change_nothing_but_where_a_line_feed_stands(stream: bytes, cuts: l
     ]
 
 
+@settings(max_examples=500)
 @given(STREAMS, CUTS, st.integers(0, 3))
 @example(b"\n\xef\xbb\xbfdata: x\n\n", [], 0)
 @example(b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\n", [], 0)
@@ -111,6 +103,8 @@ def test_ids_change_nothing_but_the_ids(stream: bytes, cuts: list[int], after: i
         (b"data: 1\n\r\n\rx", [b"data: 1\n\r\n"], b"\rx"),
         (b"\n\n\ndata: 1\n\n\n", [b"\n\n\ndata: 1\n\n"], b"\n"),
         (b"data: 1\n", [], b"data: 1\n"),
+        (b"a\r\rb\n\n", [b"a\r\r", b"b\n\n"], b""),
+        (b"a\n\n\n\nb\n\nc", [b"a\n\n", b"\n\nb\n\n"], b"c"),
         (b"\n", [], b"\n"),
         (b"", [], b""),
     ],
@@ -127,6 +121,18 @@ def test_a_frame_comes_with_its_last_byte() -> None:
     assert [] == splitter.receive_data(b"data: 1\r\n")
     assert [b"data: 1\r\n\r"] == splitter.receive_data(b"\r")
     assert [b"\ndata: 2\n\n"] == splitter.receive_data(b"\ndata: 2\n\n")
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_blank_lines_that_are_cut(line_end: bytes) -> None:
+    """Before a frame, within a burst of them, and behind them."""
+    pieces = [b"@", b"@a@@b@", b"@c@", b"@@d@@e", b"@@@", b"@f@@@@g", b"g@@", b"@@@", b"h@@"]
+    splitter = FrameSplitter()
+    frames = [splitter.receive_data(piece.replace(b"@", line_end)) for piece in pieces]
+
+    assert [[], [b"@@a@@"], [b"b@@"], [b"c@@", b"@d@@"], [b"e@@"], [b"@@f@@"], [b"@@gg@@"], [], [b"@@@h@@"]] == [
+        [frame.replace(line_end, b"@") for frame in each] for each in frames
+    ]
 
 
 @pytest.mark.parametrize(
