@@ -126,7 +126,7 @@ def test_a_frame_comes_with_its_last_byte() -> None:
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 def test_blank_lines_that_are_cut(line_end: bytes) -> None:
     """Before a frame, within a burst of them, and behind them."""
-    pieces = "@ @a@@b@ @c@ @@d@@e @@@ @f@@@@g g@@ h i@@ @@@ j@@".split()
+    pieces = ["@", "@a@@b@", "@c@", "@@d@@e", "@@@", "@f@@@@g", "g@@", "h", "i@@", "@@@", "j@@"]
     frames = [["@@a@@"], ["b@@"], ["c@@", "@d@@"], ["e@@"], ["@@f@@"], ["@@gg@@"]]
     splitter = FrameSplitter()
     found = [splitter.receive_data(piece.encode().replace(b"@", line_end)) for piece in pieces]
@@ -134,7 +134,6 @@ def test_blank_lines_that_are_cut(line_end: bytes) -> None:
     assert [*frames, ["hi@@"], ["@@@j@@"]] == [
         [frame.replace(line_end, b"@").decode() for frame in each] for each in found if each
     ]
-
 
 
 @pytest.mark.parametrize(
