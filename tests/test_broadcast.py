@@ -137,6 +137,16 @@ class TestLog:
         assert ServerSentEvent('{"lost": null}', "gap") == gap
         assert ["b", "c"] == [event.data for event in rest]
 
+    def test_unknown_before_the_first_event(self) -> None:
+        """A process that has just begun says so at once, and once."""
+        log = log_of()
+        reader = Reader(log, "x", None, "disconnect")
+
+        assert ['{"lost": null}'] == texts(reader.read())
+        assert b"" == reader.read()
+        log.append(ServerSentEvent("a"))
+        assert ["a"] == texts(reader.read())
+
     def test_runs_differ(self) -> None:
         """Two logs never give the same ID."""
         first, second = ReplayLog(9, 9), ReplayLog(9, 9)
@@ -268,6 +278,30 @@ class TestSubscription:
         anyio.run(cancelled, backend=backend)
 
         assert ["x"] == texts(anyio.run(read, backend=backend))
+
+    @on_each_loop
+    def test_cancelled_beside_another(self, backend: str) -> None:
+        """One who no longer waits changes nothing for one who does."""
+        broadcast = Broadcast()
+        got = []
+
+        async def read(subscription: Subscription, scope: anyio.CancelScope) -> None:
+            with scope:
+                got.append(await anext(subscription))
+
+        async def scenario() -> None:
+            leaves, stays = anyio.CancelScope(), anyio.CancelScope()
+            async with anyio.create_task_group() as group:
+                group.start_soon(read, broadcast.subscribe(), leaves)
+                group.start_soon(read, broadcast.subscribe(), stays)
+                await anyio.wait_all_tasks_blocked()
+                leaves.cancel()
+                await anyio.wait_all_tasks_blocked()
+                broadcast.publish("x")
+
+        anyio.run(scenario, backend=backend)
+
+        assert ["x"] == texts(b"".join(got))
 
     @on_each_loop
     def test_closed_by_another_task(self, backend: str) -> None:
