@@ -121,7 +121,7 @@ def with_id(frame: bytes, id: int) -> bytes:
     first frame loses its byte order mark, as it may not begin the stream it goes to. Any
     other mark is part of a line, and stays one behind a blank line.
     """
-    frame = (frame.removeprefix(BOM) if id == 1 else frame).lstrip(b"\r\n")
+    frame = (frame.removeprefix(BOM) if id == 1 else frame).lstrip(b"\r\n") or b"\n"
     if frame.startswith(BOM):
         frame = b"\n" + frame
     blank_line = 2 if frame.endswith(b"\r\n") else 1

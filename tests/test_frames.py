@@ -154,6 +154,7 @@ def test_with_id(frame: bytes, numbered: bytes) -> None:
 def test_the_first_frame_loses_its_byte_order_mark() -> None:
     """It is one at the beginning of a stream only; elsewhere it is a part of a field's name."""
     assert b"data: 1\nid: 1\n\n" == with_id(b"\xef\xbb\xbfdata: 1\n\n", 1)
+    assert b"id: 1\n\n" == with_id(b"\xef\xbb\xbf\n\n", 1)
 
 
 @pytest.mark.parametrize(
