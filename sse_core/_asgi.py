@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -20,6 +21,8 @@ from collections.abc import (
     Mapping,
     MutableMapping,
 )
+from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, Final, TypeAlias
@@ -27,6 +30,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 import anyio.lowlevel
 
+from ._beside import beside
 from ._encoder import encode, encode_comment, encode_retry
 from ._errors import SubscriberTooSlow
 from ._events import Comment, ServerSentEvent
@@ -118,39 +122,42 @@ class EventStreamResponse:
         if scope["type"] != "http":
             raise RuntimeError(f"expected an HTTP request, got {scope['type']!r}")
         events = aiter(self._events)
-        failure: Exception | None = None
         self._send = _Sender(send)
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_wait_for_leave, receive, tasks.cancel_scope)
-                tasks.start_soon(self._tend, tasks.cancel_scope)
-                try:
+            with anyio.CancelScope() as attended:
+                watch = partial(_wait_for_leave, receive, attended)
+                async with beside(watch, partial(self._tend, attended)):
                     self._turns = _Turns(self._answer(scope["method"], events))
                     await self._turns
-                except Exception as exc:
-                    failure = exc  # not through the task group, which would wrap it
-                tasks.cancel_scope.cancel()
-        finally:
-            await _close(events)
-        # One who is too slow is told to come back, by the cut alone.
-        if failure is not None and not isinstance(failure, _ClientGone | SubscriberTooSlow):
-            raise failure
+        except (_ClientGone, SubscriberTooSlow):
+            pass  # one who is too slow is told to come back, by the cut alone
 
     async def _answer(self, method: str, events: AsyncIterator[Item]) -> None:
         """Send the head, and what the producer yields, to its end."""
         send, turns = self._send, self._turns
         head = {"status": self._status, "headers": list(self._headers)}
-        await send({"type": "http.response.start", **head})
-        ending = anyio.CancelScope()
-        if method != "HEAD":
-            with ended_by_signals(ending.cancel), ending:
-                await send(_body(self._first))  # if nothing, then the head
-                async for item in events:
-                    await send(_body(_encode(item)))
-                    if send.since > turns.began + TURN:
+        headed = False
+        streaming, ending = anyio.CancelScope(), anyio.CancelScope()
+
+        def end() -> None:
+            ending.deadline = anyio.current_time() + SHUTDOWN_TIME
+            if headed:
+                streaming.cancel()
+
+        with ended_by_signals(end), ending:
+            with streaming:
+                async with _closing(events):
+                    await send({"type": "http.response.start", **head})
+                    headed = True
+                    if ending.deadline < inf:  # asked to meanwhile
+                        streaming.cancel()
                         await anyio.lowlevel.checkpoint()
-        patience = SHUTDOWN_TIME if ending.cancel_called else inf
-        with anyio.move_on_after(patience):
+                    if method != "HEAD":  # pragma: no branch  # coverage misses the way out
+                        await send(_body(self._first))  # if nothing, then the head
+                        async for item in events:
+                            await send(_body(_encode(item)))
+                            if send.since > turns.began + TURN:
+                                await anyio.lowlevel.checkpoint()
             await send(_body(b"", more=False))
 
     async def _tend(self, scope: anyio.CancelScope) -> None:
@@ -167,12 +174,10 @@ class EventStreamResponse:
                 break
             else:
                 with anyio.move_on_after(self._send_timeout) as timeout:
-                    try:
-                        await send(_body(_COMMENT))
-                    except _ClientGone:
-                        break
+                    await send(_body(_COMMENT))
                 if timeout.cancelled_caught:
                     break
+                await anyio.lowlevel.checkpoint()  # an event that waits is next
         scope.cancel()
 
 
@@ -235,6 +240,7 @@ class _Sender:
             raise _ClientGone from exc
         finally:
             self.waiting = False
+            self.since = monotonic() if message.get("more_body", True) else inf
             if self._free is not None:
                 self._free.set()
                 self._free = None
@@ -278,8 +284,29 @@ async def _wait_for_leave(receive: Receive, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _close(events: AsyncIterator[Item]) -> None:
-    # Else what is left of a generator runs when it is collected, in whatever task.
-    if (aclose := getattr(events, "aclose", None)) is not None:
-        with anyio.move_on_after(CLEAN_UP_TIME, shield=True):
-            await aclose()
+@asynccontextmanager
+async def _closing(events: AsyncIterator[Item]) -> AsyncGenerator[None]:
+    """Close the producer behind the block, whatever becomes of that; its time is bounded.
+
+    Else what is left of a generator runs when it is collected, in whatever task. The scope
+    is there from the beginning: a generator may hold scopes of its own while it yields,
+    and scopes are left in the reverse order only.
+    """
+    failure: Exception | None = None
+    with anyio.CancelScope() as scope:
+        try:
+            yield
+        except Exception as exc:
+            failure = exc
+        finally:
+            scope.shield = True
+            scope.deadline = anyio.current_time() + CLEAN_UP_TIME
+            if (aclose := getattr(events, "aclose", None)) is not None:
+                try:
+                    await aclose()
+                except* GeneratorExit:  # wrapped by a task group of the generator's
+                    pass
+    if failure is not None:
+        raise failure
+    # If the time was up, that has taken the place of any other cancellation.
+    await anyio.lowlevel.checkpoint_if_cancelled()

@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from hmac import compare_digest
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import anyio
 
 from sse_core import Client, SSEError
+from sse_core._beside import beside
 from sse_core._frames import with_id
 from sse_core._parser import DEFAULT_MAX_EVENT_SIZE
 from sse_core._shutdown import ended_by_signals
@@ -228,7 +229,7 @@ class Relay:
         upstream = Upstream(request, self._client, self._max_frame_size)
         attended = anyio.CancelScope()
         try:
-            async with _beside(partial(caller.watch, attended)):
+            async with beside(partial(caller.watch, attended)):
                 await self._answer(caller, admission, upstream, attended)
         finally:
             await upstream.aclose()
@@ -249,10 +250,7 @@ class Relay:
         if not attended.cancelled_caught:
             await self._stream(caller, admission, upstream)
         elif not caller.gone.is_set():
-            raise Refusal(
-                503, "The relay is shutting down.", code="shutting_down", type="api_error",
-                headers=((b"retry-after", b"1"),),
-            )  # fmt: skip
+            raise _shutting_down()
 
     async def _pass(self, caller: Caller, upstream: Upstream) -> None:
         """Hand on a response that is no event stream."""
@@ -262,7 +260,7 @@ class Relay:
             return
         await caller.start(upstream.status, upstream.headers)
         sending = anyio.CancelScope()
-        async with _beside(partial(caller.tend, sending, None)):
+        async with beside(partial(caller.tend, sending, None)):
             with sending:
                 try:
                     while pieces := await upstream.next_items():
@@ -273,6 +271,19 @@ class Relay:
 
     async def _stream(self, caller: Caller, admission: Admission, upstream: Upstream) -> None:
         """Hand on a stream, and remember it."""
+        reading = anyio.CancelScope()
+        with ended_by_signals(reading.cancel):
+            outcome = await self._remember(caller, admission, upstream, reading)
+        if outcome != "complete" and not caller.gone.is_set():
+            await _cut(outcome)
+
+    async def _remember(
+        self,
+        caller: Caller,
+        admission: Admission,
+        upstream: Upstream,
+        reading: anyio.CancelScope,
+    ) -> Outcome:
         stream_id = secrets.token_urlsafe(24)
         info = StreamInfo(
             owner=admission.owner, content_type=upstream.content_type, keep=admission.keep
@@ -285,7 +296,7 @@ class Relay:
                 headers=((b"retry-after", b"1"),),
             ) from exc  # fmt: skip
         outcome: Outcome = "lost"
-        reading, sending = anyio.CancelScope(), anyio.CancelScope()
+        sending = anyio.CancelScope()
         present = anyio.Event()
 
         async def attend() -> None:
@@ -300,38 +311,40 @@ class Relay:
             reading.cancel()
 
         try:
+            if reading.cancel_called:
+                raise _shutting_down()
             await caller.start(
                 200, (*upstream.headers, *_LIVE, (b"x-stream-id", stream_id.encode()))
             )
-            async with _beside(attend, give_up, partial(caller.tend, sending, self._keep_alive)):
-                with ended_by_signals(reading.cancel), reading:
+            async with beside(attend, give_up, partial(caller.tend, sending, self._keep_alive)):
+                with reading:
                     outcome = await self._copy(stream_id, upstream, caller, sending)
         finally:
             with anyio.move_on_after(STORE_TIMEOUT, shield=True):
                 await self._store.end(stream_id, outcome)
-        if outcome != "complete" and not caller.gone.is_set():
-            await _cut(outcome)
+        return outcome
 
     async def _copy(
         self, stream_id: str, upstream: Upstream, caller: Caller, sending: anyio.CancelScope
     ) -> Outcome:
+        append = self._store.append
         try:
             with sending:
-                await self._copy_frames(stream_id, upstream, caller)
-            if sending.cancelled_caught:  # the caller, whose frames had been remembered
-                await self._copy_frames(stream_id, upstream, caller)
+                await caller.send(b"")  # the head
+                # Not once the caller has gone: a cancellation that came too late for its
+                # send would meet `append` instead, which may wait, and lose the frames.
+                while not caller.gone.is_set():
+                    if not (frames := await upstream.next_items()):
+                        await caller.send(upstream.rest, more=False)
+                        return "complete"
+                    await append(stream_id, frames)
+                    await caller.send(b"".join(frames))
+            while frames := await upstream.next_items():
+                await append(stream_id, frames)
         except SSEError as exc:
             logger.warning("a stream was cut off: %s", exc)
             return "cut"
         return "complete"
-
-    async def _copy_frames(self, stream_id: str, upstream: Upstream, caller: Caller) -> None:
-        append = self._store.append
-        await caller.send(b"")  # the head
-        while frames := await upstream.next_items():
-            await append(stream_id, frames)
-            await caller.send(frames[0] if len(frames) == 1 else b"".join(frames))
-        await caller.send(upstream.rest, more=False)
 
     async def _find(self, admission: Admission) -> StreamInfo:
         try:
@@ -369,7 +382,7 @@ class Relay:
         content_type = (b"content-type", info.content_type.encode("latin-1"))
         await caller.start(200, (content_type, *_LIVE, stream_header))
         attended = anyio.CancelScope()
-        async with _beside(
+        async with beside(
             partial(caller.watch, attended), partial(caller.tend, attended, self._keep_alive)
         ):
             outcome: Outcome | Literal["trimmed"] = "lost"
@@ -397,20 +410,11 @@ class Relay:
                 return batch.outcome
 
 
-@asynccontextmanager
-async def _beside(*functions: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
-    """Run functions beside the block, until its end. What the block raises passes as it is."""
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        for function in functions:
-            tasks.start_soon(function)
-        try:
-            yield
-        except Exception as exc:
-            failure = exc  # not through the task group, which would wrap it
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+def _shutting_down() -> Refusal:
+    return Refusal(
+        503, "The relay is shutting down.", code="shutting_down", type="api_error",
+        headers=((b"retry-after", b"1"),),
+    )  # fmt: skip
 
 
 async def _cut(outcome: Outcome | Literal["trimmed"]) -> NoReturn:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from math import inf
 from typing import Any
 
 import anyio
@@ -450,6 +451,159 @@ async def test_broadcast() -> None:
             await anyio.lowlevel.checkpoint()
 
 
+async def no_message() -> Message:
+    """The client says nothing more, and stays."""
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+GET = {"type": "http", "method": "GET"}
+END = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+async def test_comments_do_not_crowd_out_events() -> None:
+    """However long they take to go out: silence begins behind them."""
+    comments = 0
+
+    async def produce() -> AsyncGenerator[Any]:
+        yield "a"
+        while not comments:
+            await anyio.lowlevel.checkpoint()
+        yield "b"
+
+    async def send(message: Message) -> None:
+        nonlocal comments
+        comments += message.get("body") == b":\n\n"
+        await anyio.sleep(0.02)
+
+    with anyio.fail_after(10):
+        await EventStreamResponse(produce(), keep_alive=0.01)(GET, no_message, send)
+
+    assert comments < 10
+
+
+async def test_nothing_comes_behind_the_last_message() -> None:
+    """No comment either, if cancelling the watch should come too late for it."""
+
+    async def send(message: Message) -> None:
+        pass
+
+    sender = _asgi._Sender(send)
+    await sender(END)
+
+    assert inf == sender.since
+
+
+@pytest.mark.parametrize("fails", ["receive", "comment", "event", "producer"])
+async def test_exceptions_pass_as_they_are(fails: str) -> None:
+    """Whichever task they come from, the server gets no group of them."""
+
+    async def produce() -> AsyncGenerator[Any]:
+        yield "a"
+        if fails == "producer":
+            raise LookupError(fails)
+        await anyio.sleep_forever()
+
+    async def receive() -> Message:
+        if fails == "receive":
+            raise LookupError(fails)
+        return await no_message()
+
+    async def send(message: Message) -> None:
+        if message.get("body") == {"comment": b":\n\n", "event": b"data: a\n\n"}.get(fails):
+            raise LookupError(fails)
+
+    with anyio.fail_after(10), pytest.raises(LookupError, match=fails):
+        await EventStreamResponse(produce(), keep_alive=0.01)(GET, receive, send)
+
+
+@pytest.mark.parametrize("scope", ["task group", "timeout"])
+@pytest.mark.parametrize("why", ["leaves", "gone", "takes nothing"])
+async def test_producers_may_hold_scopes(scope: str, why: str) -> None:
+    """The client goes while an event is being sent: what the producer has open is closed first."""
+    sending = anyio.Event()
+    closed = False
+
+    async def produce() -> AsyncGenerator[Any]:
+        nonlocal closed
+        try:
+            if scope == "timeout":
+                with anyio.fail_after(60):
+                    yield "a"
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.sleep_forever)
+                yield "a"
+        finally:
+            closed = True
+
+    async def receive() -> Message:
+        if why != "leaves":
+            await anyio.sleep_forever()
+        await sending.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            sending.set()
+            if why == "gone":
+                raise BrokenPipeError
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        await EventStreamResponse(produce(), send_timeout=0.05)(GET, receive, send)
+
+    assert closed
+
+
+async def test_an_error_outlives_a_clean_up_that_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no last message makes the response look whole."""
+    monkeypatch.setattr(_asgi, "CLEAN_UP_TIME", 0.01)
+    sent: list[Message] = []
+
+    async def produce() -> AsyncGenerator[Any]:
+        try:
+            yield object()
+        finally:
+            await anyio.sleep_forever()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(10), pytest.raises(TypeError, match="got object"):
+        await EventStreamResponse(produce())(GET, no_message, send)
+
+    assert END not in sent
+
+
+async def test_a_leave_outlives_a_clean_up_that_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor does the last message go to a client that has left."""
+    monkeypatch.setattr(_asgi, "CLEAN_UP_TIME", 0.01)
+    sent: list[Message] = []
+
+    async def produce() -> AsyncGenerator[Any]:
+        try:
+            yield "a"
+        finally:
+            await anyio.sleep_forever()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body"):
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        await EventStreamResponse(produce())(GET, receive, send)
+
+    assert END not in sent
+
+
 class Handler:
     """Stands for a server's handler of SIGTERM."""
 
@@ -524,6 +678,43 @@ async def test_stream_that_begins_after_the_signal(handler: Handler) -> None:
         assert server.should_exit
         async with stream(f"http://127.0.0.1:{port}") as events:
             assert [] == [event async for event in events]
+
+
+async def test_signal_during_the_head(handler: Handler) -> None:
+    """No event is asked for; the response is whole, and has none."""
+    sent: list[Message] = []
+    producer = Producer("a")
+
+    async def send(message: Message) -> None:
+        if "status" in message:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anyio.wait_all_tasks_blocked()
+        sent.append(message)
+
+    with anyio.fail_after(10):
+        await EventStreamResponse(producer())(GET, no_message, send)
+
+    assert [END] == sent[1:]
+    assert 0 == producer.started
+
+
+@pytest.mark.parametrize("stuck", ["head", "end"])
+async def test_signal_and_a_message_that_nobody_takes(
+    handler: Handler, monkeypatch: pytest.MonkeyPatch, stuck: str
+) -> None:
+    """Neither the head nor the last message holds up the end."""
+    monkeypatch.setattr(_asgi, "SHUTDOWN_TIME", 0.01)
+
+    async def send(message: Message) -> None:
+        if "status" in message if stuck == "head" else message == END:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        response = EventStreamResponse(Producer("a")(), send_timeout=None)
+        await response(GET, no_message, send)
+
+    assert [signal.SIGTERM] == handler.signals
 
 
 async def test_signal_and_frozen_client(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,12 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -18,7 +19,14 @@ from sse_core import Client, Timeout
 from sse_openai import Endpoint
 from sse_openai import relay as relay_module
 from sse_openai._relay_caller import Caller
-from sse_openai.relay import Batch, FramesTrimmed, MemoryStore, Relay, from_environment
+from sse_openai.relay import (
+    Batch,
+    FramesTrimmed,
+    MemoryStore,
+    Relay,
+    StreamInfo,
+    from_environment,
+)
 
 from .relay_peer import ASK, CHAT, KEY, Setting, setting
 
@@ -244,6 +252,85 @@ async def test_shutdown_ends_streams(sigterm: list[int]) -> None:
     assert not other.whole
     assert "stream_lost" == error["error"]["code"]
     assert [signal.SIGTERM] == sigterm
+
+
+class Slow(MemoryStore):
+    """Takes its time to begin a stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go_on = anyio.Event(), anyio.Event()
+
+    async def begin(self, stream_id: str, info: StreamInfo) -> None:
+        self.asked.set()
+        await self.go_on.wait()
+        await super().begin(stream_id, info)
+
+
+async def test_shutdown_while_the_store_begins_a_stream(sigterm: list[int]) -> None:
+    """Nor may a stream begin behind the signal, and go on."""
+    store = Slow()
+    async with setting(store=store) as relay, anyio.create_task_group() as tasks:
+
+        async def shut_down() -> None:
+            call = await relay.api.call()
+            await call.begin()
+            await store.asked.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anyio.wait_all_tasks_blocked()
+            store.go_on.set()
+
+        tasks.start_soon(shut_down)
+        response = await relay.http.post(CHAT, json=ASK)
+
+    assert (503, "1") == (response.status_code, response.headers["retry-after"])
+
+
+async def test_frames_are_remembered_though_their_caller_is_given_up() -> None:
+    """Also if that comes just when it takes a frame, and the store takes its time."""
+    kept: list[bytes] = []
+
+    class Keeping(MemoryStore):
+        async def append(self, stream_id: str, frames: Sequence[bytes]) -> None:
+            await anyio.lowlevel.checkpoint()
+            kept.extend(frames)
+
+    class Frames:
+        rest = b""
+
+        def __init__(self) -> None:
+            self.left = FRAMES.copy()
+
+        async def next_items(self) -> list[bytes]:
+            return [self.left.pop(0)] if self.left else []
+
+    taking, taken = anyio.Event(), anyio.Event()
+
+    async def receive() -> Any:
+        await anyio.sleep_forever()
+
+    async def send(message: Any) -> None:
+        if message.get("body") == FRAMES[1]:
+            taking.set()
+            await taken.wait()
+
+    caller = Caller(receive, send, (), 30.0)
+    sending = anyio.CancelScope()
+    upstream: Any = Frames()
+
+    async def give_up() -> None:
+        await taking.wait()
+        taken.set()  # and as `tend` does, which does not know of it
+        caller.gone.set()
+        sending.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(give_up)
+        relay = Relay(Endpoint(api_key="sk"), store=Keeping())
+        outcome = await relay._copy("id", upstream, caller, sending)
+
+    assert "complete" == outcome
+    assert kept == FRAMES
 
 
 async def test_shutdown_before_the_answer(sigterm: list[int]) -> None:
