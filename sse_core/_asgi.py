@@ -139,8 +139,11 @@ class EventStreamResponse:
         headed = False
         streaming, ending = anyio.CancelScope(), anyio.CancelScope()
 
+        # `end` is called outside of all tasks, where anyio cannot tell which clock it is.
+        ahead = anyio.current_time() - monotonic()
+
         def end() -> None:
-            ending.deadline = anyio.current_time() + SHUTDOWN_TIME
+            ending.deadline = ahead + monotonic() + SHUTDOWN_TIME
             if headed:
                 streaming.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -636,6 +637,24 @@ async def test_signal_ends_the_stream(handler: Handler) -> None:
 
     assert [signal.SIGTERM] == handler.signals
     assert handler is signal.getsignal(signal.SIGTERM)
+
+
+def test_signal_in_a_loop_that_anyio_has_not_begun(handler: Handler) -> None:
+    """As under most servers: anyio knows the loop by its tasks alone."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def main() -> None:
+        response = EventStreamResponse(Producer("a", stays=True)())
+        await asyncio.wait_for(response(GET, no_message, send), 10)
+
+    asyncio.run(main())
+
+    assert END == sent[-1]
 
 
 async def test_signal_with_a_handler_between(handler: Handler) -> None:
