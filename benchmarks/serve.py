@@ -19,7 +19,7 @@ from statistics import median
 from .client import Process, _allow_files, _our_versions, started
 from .parsers import OURS
 from .report import machine, note, table
-from .serve_app import ALONE, APPS
+from .serve_app import ALONE, APPS, BARE
 
 __all__ = ["FULL", "QUICK", "REQUIREMENTS", "Run", "Sample", "Settings", "measure"]
 
@@ -69,7 +69,7 @@ class Run:
 
     def ratio(self, mode: str, of: Callable[[list[float]], float] = median) -> float | None:
         """Our time as a part of the better peer's."""
-        peers = [self.time(mode, name, of) for name in APPS if name not in (OURS, ALONE)]
+        peers = [self.time(mode, name, of) for name in APPS if name not in (OURS, BARE, ALONE)]
         theirs = min((each for each in peers if each is not None), default=None)
         own = self.time(mode, OURS, of)
         return own / theirs if own and theirs else None

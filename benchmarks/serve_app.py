@@ -21,16 +21,25 @@ import sse_core
 
 from .parsers import OURS
 
-__all__ = ["ALONE", "APPS", "DATA", "GAP"]
+__all__ = ["ALONE", "APPS", "BARE", "DATA", "GAP"]
 
 ALONE = "uvicorn alone"
 """What no library can go below: events encoded once, one asyncio.Event for all, and send()."""
 
+BARE = "sse-toolkit's broadcast alone"
+"""Sent by an application that watches nothing: no leave, no silence, no time limit."""
 DATA = "x" * 100
 """Of each event, behind its number."""
 GAP = 0.2
 """Seconds between two bursts: enough for ours to deliver one to 2,000 before the next, so
 that what is published one by one is sent one by one. Waiting costs no processor time."""
+
+HEAD = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/event-stream")],
+}
+BODY = {"type": "http.response.body", "more_body": True}
 
 App = Callable[..., Any]
 Publish = Callable[[int], object]
@@ -62,6 +71,21 @@ def ours() -> tuple[App, Publish]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         response = sse_core.EventStreamResponse(broadcast.subscribe())
         await response(scope, receive, send)
+
+    def publish(number: int) -> None:
+        broadcast.publish(sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1)))
+
+    return app, publish
+
+
+def bare() -> tuple[App, Publish]:
+    broadcast = sse_core.Broadcast()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(HEAD)
+        await send(BODY)
+        async for data in broadcast.subscribe():
+            await send({**BODY, "body": data})
 
     def publish(number: int) -> None:
         broadcast.publish(sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1)))
@@ -103,15 +127,13 @@ def alone() -> tuple[App, Publish]:
     events: list[bytes] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        body = {"type": "http.response.body", "more_body": True}
-        await send(body)
+        await send(HEAD)
+        await send(BODY)
         start = len(events)
         while True:
             await news.wait()
             data, start = b"".join(events[start:]), len(events)
-            await send({**body, "body": data})
+            await send({**BODY, "body": data})
 
     def publish(number: int) -> None:
         nonlocal news
@@ -125,6 +147,7 @@ def alone() -> tuple[App, Publish]:
 
 APPS: dict[str, tuple[Callable[[], tuple[App, Publish]], tuple[str, ...]]] = {
     OURS: (ours, ("uvicorn", "httptools")),
+    BARE: (bare, ("uvicorn", "httptools")),
     ALONE: (alone, ("uvicorn", "httptools")),
     "sse-starlette": (sse_starlette, ("sse-starlette", "starlette")),
     "fastapi": (fastapi, ("fastapi", "starlette", "pydantic")),

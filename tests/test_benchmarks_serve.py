@@ -11,7 +11,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.parsers import OURS
 from benchmarks.serve import QUICK, Run, Sample, Settings
-from benchmarks.serve_app import ALONE, DATA
+from benchmarks.serve_app import ALONE, BARE, DATA
 from benchmarks.serve_reader import Reader, unchunked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="as the benchmark of clients")
@@ -39,10 +39,11 @@ def test_all_modes(
 
 
 def test_report() -> None:
-    """Ours is compared with the better peer whose events were right, not with the limit."""
+    """Ours is compared with the better peer whose events were right, not with its limits."""
     samples = [
         Sample("single", OURS, "", [2e-6, 3e-6, 4e-6]),
         Sample("single", ALONE, "", [1e-6]),
+        Sample("single", BARE, "", [2e-6]),
         Sample("single", "sse-starlette", "", [6e-6, 10e-6, 12e-6]),
         Sample("single", "fastapi", "3 streams have other events", [1e-6]),
     ]
