@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import nullcontext
 from math import inf
 from typing import Any
 
@@ -462,25 +463,30 @@ GET = {"type": "http", "method": "GET"}
 END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-async def test_comments_do_not_crowd_out_events() -> None:
+async def test_comments_do_not_crowd_out_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long they take to go out: silence begins behind them."""
+    clock = 0.0
     comments = 0
 
     async def produce() -> AsyncGenerator[Any]:
+        nonlocal clock
         yield "a"
+        clock += 1
         while not comments:
             await anyio.lowlevel.checkpoint()
         yield "b"
 
     async def send(message: Message) -> None:
-        nonlocal comments
+        nonlocal clock, comments
         comments += message.get("body") == b":\n\n"
-        await anyio.sleep(0.02)
+        clock += 1
+        await anyio.lowlevel.checkpoint()
 
+    monkeypatch.setattr(_asgi, "monotonic", lambda: clock)
     with anyio.fail_after(10):
         await EventStreamResponse(produce(), keep_alive=0.01)(GET, no_message, send)
 
-    assert comments < 10
+    assert 1 == comments
 
 
 async def test_nothing_comes_behind_the_last_message() -> None:
@@ -556,50 +562,32 @@ async def test_producers_may_hold_scopes(scope: str, why: str) -> None:
     assert closed
 
 
-async def test_an_error_outlives_a_clean_up_that_takes_too_long(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("item", "error"), [(object(), TypeError), ("a", None)])
+async def test_what_went_wrong_outlives_a_clean_up_that_takes_too_long(
+    item: Any, error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no last message makes the response look whole."""
+    """An event that cannot be encoded, or a leave: no last message makes it look whole."""
     monkeypatch.setattr(_asgi, "CLEAN_UP_TIME", 0.01)
     sent: list[Message] = []
+    sending = anyio.Event()
 
     async def produce() -> AsyncGenerator[Any]:
         try:
-            yield object()
-        finally:
-            await anyio.sleep_forever()
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    with anyio.fail_after(10), pytest.raises(TypeError, match="got object"):
-        await EventStreamResponse(produce())(GET, no_message, send)
-
-    assert END not in sent
-
-
-async def test_a_leave_outlives_a_clean_up_that_takes_too_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nor does the last message go to a client that has left."""
-    monkeypatch.setattr(_asgi, "CLEAN_UP_TIME", 0.01)
-    sent: list[Message] = []
-
-    async def produce() -> AsyncGenerator[Any]:
-        try:
-            yield "a"
+            yield item
         finally:
             await anyio.sleep_forever()
 
     async def receive() -> Message:
+        await sending.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         sent.append(message)
         if message.get("body"):
+            sending.set()
             await anyio.sleep_forever()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(10), pytest.raises(error) if error else nullcontext():
         await EventStreamResponse(produce())(GET, receive, send)
 
     assert END not in sent
