@@ -12,5 +12,6 @@
 The peers bring some forty packages, one of which takes the place of urllib3: use a
 virtual environment of their own, and another for ``client``, as requests would run on
 what took that place. Those of JavaScript go to benchmarks/node/node_modules
-and need node and npm. A peer that is missing is named and left out.
+and need node and npm, those of Go to its own cache. A peer that is missing is named and
+left out.
 """

@@ -15,7 +15,7 @@ from . import (
     client,
     client_peers,
     conformance,
-    javascript,
+    foreign,
     memory,
     peers,
     plot,
@@ -91,22 +91,20 @@ def _install(options: argparse.Namespace) -> None:
     requirements = own.get(options.command, peers.REQUIREMENTS)
     subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
     if options.command not in ("client", "serve"):
-        javascript.install()
+        foreign.install()
 
 
 def _parser(options: argparse.Namespace) -> int:
     settings = QUICK if options.quick else FULL
     if options.repeats:
         settings = replace(settings, repeats=options.repeats)
-    with javascript.running() as (node_parsers, node_left_out, node):
+    with foreign.running() as (foreign_parsers, foreign_left_out, languages):
         parsers, left_out = peers.installed()
-        parsers += node_parsers
+        parsers += foreign_parsers
         if options.parser:
             parsers = [each for each in parsers if each.name in {OURS, *options.parser}]
         versions = {parser.name: parser.version for parser in parsers}
-        if node_parsers:
-            versions["node"] = node
-        run = Run(machine(), versions, left_out + node_left_out, settings)
+        run = Run(machine(), versions | languages, left_out + foreign_left_out, settings)
         print(run.head(), end="\n\n", flush=True)
         for name in options.workload or WORKLOADS:
             workload = WORKLOADS[name]
@@ -153,15 +151,15 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    with javascript.running() as (node_parsers, node_left_out, _):
+    with foreign.running() as (foreign_parsers, foreign_left_out, _):
         parsers, left_out = peers.installed()
-        parsers += node_parsers
+        parsers += foreign_parsers
         vectors = conformance.load(options.vectors)
         scores = [conformance.score(parser, vectors) for parser in parsers]
     print(conformance.markdown(scores, vectors))
     if options.names:
         print(conformance.broken(scores))
-    for reason in left_out + node_left_out:
+    for reason in left_out + foreign_left_out:
         print(f"* left out: {reason}")
     return 0
 

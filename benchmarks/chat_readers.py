@@ -11,13 +11,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -25,7 +23,7 @@ from sse_core import iter_events
 from sse_openai import ArgumentsDelta, ChatCompletionChunk, ContentDelta, read_chat
 from sse_openai._chat import loads
 
-from .javascript import FOLDER, Node
+from .foreign import NODE, Conversation, talking
 from .parsers import OURS
 
 __all__ = ["FLOOR", "FOLDED", "REQUIREMENTS", "TYPED", "Body", "Reader", "installed", "running"]
@@ -200,24 +198,24 @@ class NodeReader:
     name = "openai-node create"
     warm_up = 2.0  # the optimizing compiler comes late
 
-    def __init__(self, node: Node, version: str) -> None:
+    def __init__(self, conversation: Conversation, version: str) -> None:
         self.version = version
-        self._node = node
+        self._conversation = conversation
 
     def text(self, body: Body) -> str:
-        self._node.load(body.reads)
-        return str(self._node.ask(command="text")["text"])
+        self._conversation.load(body.reads)
+        return str(self._conversation.ask(command="text")["text"])
 
     def sample(self, body: Body, loops: int) -> float:
-        self._node.load(body.reads)
-        return float(self._node.ask(command="sample", loops=loops)["seconds"])
+        self._conversation.load(body.reads)
+        return float(self._conversation.ask(command="sample", loops=loops)["seconds"])
 
 
 @contextmanager
 def running() -> Iterator[tuple[list[Reader], list[str]]]:
     """Run node, of 22 or newer; give its reader, or why there is none."""
     # What `npm install node` brings comes first.
-    node = shutil.which("node", path=FOLDER / "node_modules" / ".bin") or shutil.which("node")
+    node = shutil.which("node", path=NODE / "node_modules" / ".bin") or shutil.which("node")
     if node is None:
         yield [], ["openai-node: no node"]
         return
@@ -225,16 +223,10 @@ def running() -> Iterator[tuple[list[Reader], list[str]]]:
     if int(version.stdout[1:].split(".")[0]) < 22:
         yield [], [f"openai-node: node is {version.stdout.strip()}, it needs 22"]
         return
-    with tempfile.TemporaryDirectory() as folder:
-        command = [node, "--expose-gc", str(FOLDER / "chat.mjs")]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8"
-        ) as process:
-            conversation = Node(process, Path(folder, "stream"))
-            found = conversation.ask(command="version")
-            if found["openai"] is None:
-                yield [], ["openai-node: not installed"]
-            else:
-                said = f"{found['openai']} on node {found['node']}"
-                yield [NodeReader(conversation, said)], []
+    with talking([node, "--expose-gc", NODE / "chat.mjs"]) as conversation:
+        found = conversation.ask(command="version")
+        if found["openai"] is None:
+            yield [], ["openai-node: not installed"]
+        else:
+            said = f"{found['openai']} on node {found['node']}"
+            yield [NodeReader(conversation, said)], []

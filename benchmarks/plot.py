@@ -34,13 +34,16 @@ HEAD = 62  # of a panel, above its bars
 TOP = 84
 
 JAVASCRIPT = ("eventsource-parser", "undici")
+GO = "/"  # is in the names of modules alone
 
 STYLE = """
 svg { --paper: #ffffff; --ink: #1f2328; --faint: #59636e; --rule: #d1d9e0;
-      --ours: #0969da; --python: #9aa4af; --javascript: #d4a72c; }
+      --ours: #0969da; --python: #9aa4af; --javascript: #d4a72c;
+      --go: #2da49d; }
 @media (prefers-color-scheme: dark) {
   svg { --paper: #0d1117; --ink: #f0f6fc; --faint: #9198a1; --rule: #3d444d;
-        --ours: #4493f8; --python: #6e7781; --javascript: #bb8009; } }
+        --ours: #4493f8; --python: #6e7781; --javascript: #bb8009;
+        --go: #1f8a83; } }
 text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 .heading { font-size: 18px; font-weight: 600; }
 .title { font-size: 13px; font-weight: 600; }
@@ -85,6 +88,7 @@ def _legend() -> list[str]:
         ("ours", "sse-toolkit"),
         ("python", "Python"),
         ("javascript", "JavaScript, on V8"),
+        ("go", "Go"),
     ]:
         parts.append(f'<rect x="{x}" y="42" width="12" height="12" fill="var(--{colour})"/>')
         parts.append(f'<text class="faint" x="{x + 17}" y="52">{words}</text>')
@@ -127,6 +131,8 @@ def _bar(y: int, result: Result, ratio: float | None) -> list[str]:
     colour = "ours" if us else "python"
     if result.parser.startswith(JAVASCRIPT):
         colour = "javascript"
+    elif GO in result.parser:
+        colour = "go"
     length = round(SCALE * min(ratio, LIMIT), 1)
     label = f"{ratio:.2f}×" if ratio < 10 else f"{ratio:,.0f}×"
     wrong = ""

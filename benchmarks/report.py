@@ -103,7 +103,7 @@ class Run:
 
     def summary(self) -> str:
         """All cells in one table: our time, and how many times that the others take."""
-        names = [name for name in self.versions if name not in (OURS, "node")]
+        names = [name for name in self.versions if name not in (OURS, "node", "go")]
         rows = []
         for cell in self.cells:
             ours = cell.ours

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import conformance, javascript, memory, peers, plot
+from benchmarks import conformance, foreign, memory, peers, plot
 from benchmarks.__main__ import main
 from benchmarks.measure import QUICK, Result, Settings, measure, verdict
 from benchmarks.parsers import OURS, Adapter, Outcome, Parser, PythonParser, View
@@ -246,30 +246,37 @@ def test_installed_peers_read_what_they_should(parser: Parser, reads: str, name:
 
 
 @pytest.fixture(scope="module")
-def node_parsers() -> Iterator[list[Parser]]:
-    if shutil.which("node") is None or not (javascript.FOLDER / "node_modules").is_dir():
-        pytest.skip("no node, or its packages are not installed")
-    with javascript.running() as (parsers, _, _):
+def foreign_parsers() -> Iterator[list[Parser]]:
+    with foreign.running() as (parsers, _, _):
+        if not parsers:
+            pytest.skip("no node and no go, or their packages are not installed")
         yield parsers
 
 
 @pytest.mark.parametrize("name", ["chat", "responses", "full", "multibyte"])
-def test_javascript_peers_read_what_they_should(node_parsers: list[Parser], name: str) -> None:
+@pytest.mark.parametrize("reads", ["64k", "event", "1"])
+def test_foreign_peers_read_what_they_should(
+    foreign_parsers: list[Parser], name: str, reads: str
+) -> None:
     """As for the Python peers."""
-    chunks, events = build(WORKLOADS[name], "event", size=100)
-    for parser in node_parsers:
+    chunks, events = build(WORKLOADS[name], reads, size=100)
+    for parser in foreign_parsers:
         parser.load(chunks)
 
         assert verdict(events, parser.outcome(10.0)) == ""
         assert parser.sample(1) > 0
 
 
-def test_without_node_the_peers_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Node is not needed."""
+def test_what_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither node nor Go is needed."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
 
-    with javascript.running() as (parsers, left_out, _):
-        assert (parsers, left_out) == ([], ["eventsource-parser, undici: no node"])
+    with foreign.running() as (parsers, left_out, versions):
+        assert (parsers, versions) == ([], {})
+        assert left_out == [
+            "eventsource-parser, undici: no node",
+            "donovanhide/eventsource and others in Go: no go",
+        ]
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-// Measures JavaScript parsers for benchmarks/javascript.py: one JSON command per line on
+// Measures JavaScript parsers for benchmarks/foreign.py: one JSON command per line on
 // standard input, one JSON answer per line on standard output.
 //
-//   {"command": "parsers"}                          -> {node, parsers: [{name, version}]}
+//   {"command": "parsers"}                          -> {version, missing: [name], parsers: [
+//                           {name, version, tellsRetry, takesLastEventId}]}; version: of node
 //   {"command": "load", "file", "lengths"}          -> {}; the bytes, and how to cut them
 //   {"command": "events", "parser", "lastEventId"}  -> {events: [[event, data, id]], retry}
 //   {"command": "sample", "parser", "loops"}        -> {seconds} for so many passes
@@ -65,9 +66,13 @@ async function undici() {
 }
 
 const commands = {
+  // All tell `retry` and leave the last event ID to their caller, or take it from there.
   parsers: () => ({
-    node: process.versions.node,
-    parsers: [...parsers].map(([name, { version }]) => ({ name, version })),
+    version: process.versions.node,
+    missing: ['eventsource-parser', 'undici'].filter((name) => !parsers.has(name)),
+    parsers: [...parsers].map(([name, { version }]) => (
+      { name, version, tellsRetry: true, takesLastEventId: true }
+    )),
   }),
 
   load({ file, lengths }) {
