@@ -3,9 +3,10 @@
 Bytes go in as they come from the network, events come out as soon as their blank
 line is there. A carriage return ends a line at once; the line feed that may follow
 it is dropped when it comes. What waits between two calls: the beginning of one
-line, in pieces that are joined once, and the fields of one event. Nothing here
-reads, waits or raises, except EventTooLarge, for which no event is lost: those
-before it are returned first.
+line, in pieces that are joined once, and the fields of one event; of a block that
+begins as a language model's do, its first line as it came. Nothing here reads,
+waits or raises, except EventTooLarge, for which no event is lost: those before it
+are returned first.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class EventStreamParser(_ParserOf["Item"]):
         "_failed",
         "_fast_limit",
         "_fast_size",
+        "_hold",
         "_id_buffer",
         "_last_event_id",
         "_limit",
@@ -166,11 +168,13 @@ class EventStreamParser(_ParserOf["Item"]):
         self._signalled = False
         self._size = 0
 
-        # The line under construction, and at which length it is looked at. Not a list of
-        # pieces: of one byte each, they would take eight times their size.
+        # The line under construction, with the one before it where `_holds` says so, and at
+        # which length it is looked at. Not a list of pieces: of one byte each, they would
+        # take eight times their size.
         self._buffer = bytearray()
         self._short_line = min(self._limit, _SHORT_LINE)
         self._look_at = self._short_line
+        self._hold = min(self._fast_size, _SHORT_LINE)
 
         # Whether the next bytes meet something special: the start of the stream, where
         # `_start` is a byte order mark so far; a carriage return before them; a failure;
@@ -211,7 +215,6 @@ class EventStreamParser(_ParserOf["Item"]):
             RuntimeError: after ``receive_eof``.
             TypeError: ``data`` is not bytes, bytearray or memoryview.
         """
-        items: list[Any]
         if type(data) is not bytes:
             data = _to_bytes(data)
         if self._expecting:
@@ -223,19 +226,9 @@ class EventStreamParser(_ParserOf["Item"]):
                 if self._failed:
                     raise EventTooLarge(self._limit)
             return []
-        if data[-2:] == b"\n\n" and len(data) <= self._fast_size:
-            # A read that is one plain block, and nothing else, is worth a way of its own.
-            if data[:6] == b"data: " and not self._size and not self._buffer:
-                text = data[6:-2].decode("utf-8", "replace")
-                if "\n" not in text and "\r" not in text:
-                    items = [ServerSentEvent(text, "message", self._last_event_id)]
-                    return items
-            elif data[:7] == b"event: " and (event := self._receive_named_block(data)) is not None:
-                items = [event]
-                return items
-        items = []
+        items: list[Any] = []
         if self._buffer:
-            # The line that was held is joined once, here.
+            # What was held is joined here: a line once, a block that was cut twice at most.
             self._buffer += data
             data, self._buffer = self._buffer, bytearray()
             self._look_at = self._short_line
@@ -243,10 +236,19 @@ class EventStreamParser(_ParserOf["Item"]):
             # The block that was cut, by itself: what follows may go the fast way.
             data = self._receive_rest_of_block(data, items)
         if not self._size:
-            if data[:6] == b"data: ":
+            head = data[:6]
+            if head == b"data: ":
+                if data[-2:] == b"\n\n" and len(data) <= self._fast_size:
+                    # A read that is one plain block, and nothing else, is worth a way of its own.
+                    text = data[6:-2].decode("utf-8", "replace")
+                    if "\n" not in text and "\r" not in text:
+                        items.append(ServerSentEvent(text, "message", self._last_event_id))
+                        return items
                 data = self._receive_blocks(data, items)
-            elif data[:7] == b"event: ":
+            elif head == b"event:":
                 data = self._receive_named_blocks(data, items)
+            elif head[:1] == b":":
+                data = self._receive_after_comment(data, items)
             if not data:
                 return items
         if 13 in data:
@@ -254,9 +256,9 @@ class EventStreamParser(_ParserOf["Item"]):
             self._after_cr = self._expecting = data[-1] == 13
             last = b"\n" if data[-1] in b"\r\n" else b""
             data = b"\n".join(data.splitlines()) + last
-        if 10 in data:
+        if 10 in data and not self._holds(data):
             data = self._receive_lines(data, items)
-        # What is left is the beginning of a line.
+        # What is left is the beginning of a line, or of a plain block.
         self._buffer += data
         if len(self._buffer) > self._look_at:
             self._look()
@@ -278,7 +280,7 @@ class EventStreamParser(_ParserOf["Item"]):
         self._ended = self._expecting = True
         reconnection_time = self._reconnection_time
         if self._buffer:
-            self._receive_lines(self._buffer + b"\n", [])
+            self._receive_lines(self._buffer.removesuffix(b"\n") + b"\n", [])
             self._buffer.clear()
             if self._failed:
                 raise EventTooLarge(self._limit)
@@ -290,17 +292,6 @@ class EventStreamParser(_ParserOf["Item"]):
         )
         self._data.clear()
         return event
-
-    def _receive_named_block(self, data: bytes) -> ServerSentEvent | None:
-        """Take a read that is one block of one event line and one data line, if it is."""
-        end = data.find(10)
-        if data[end + 1 : end + 7] != b"data: " or self._size or self._buffer:
-            return None
-        text = data[end + 7 : -2].decode("utf-8", "replace")
-        if "\n" in text or 13 in data:
-            return None
-        event_type = data[7:end].decode("utf-8", "replace") or "message"
-        return ServerSentEvent(text, event_type, self._last_event_id)
 
     def _receive_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
         """The fast path: take blocks of one data line; return what is behind them.
@@ -331,10 +322,18 @@ class EventStreamParser(_ParserOf["Item"]):
     def _receive_named_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
         """The same for blocks of one event and one data line, as the Responses API sends them."""
         start = data.find(10) + 1
-        end = data.rfind(b"\n\n")
-        if data[start : start + 6] != b"data: " or 13 in data or not 0 < end <= self._fast_size:
+        if data[start : start + 6] != b"data: " or data[6] != 32 or 13 in data:
             return data
         last_event_id = self._last_event_id
+        if data[-2:] == b"\n\n" and len(data) <= self._fast_size:
+            text = data[start + 6 : -2].decode("utf-8", "replace")
+            if "\n" not in text:
+                event_type = data[7 : start - 1].decode("utf-8", "replace") or "message"
+                items.append(ServerSentEvent(text, event_type, last_event_id))
+                return b""
+        end = data.rfind(b"\n\n")
+        if not 0 < end <= self._fast_size:
+            return data
         events = []
         for block in data[7:end].decode("utf-8", "replace").split("\n\nevent: "):
             event_type, separator, value = block.partition("\ndata: ")
@@ -343,6 +342,29 @@ class EventStreamParser(_ParserOf["Item"]):
             events.append(ServerSentEvent(value, event_type or "message", last_event_id))
         items += events
         return data[end + 2 :]
+
+    def _receive_after_comment(
+        self, data: bytes | bytearray, items: list[Any]
+    ) -> bytes | bytearray:
+        """The same for a read that is a keep-alive, and perhaps an event behind it."""
+        if self._comments or data[-2:] != b"\n\n" or 13 in data or not self._fast_limit:
+            return data
+        data = data[data.find(10) + 1 :].lstrip(b"\n")
+        return self._receive_blocks(data, items) if data[:6] == b"data: " else data
+
+    def _holds(self, data: bytes | bytearray) -> bool:
+        """Whether what is left is the first line of a plain block, and a part of the second.
+
+        It is held as it came, so that the next read may go the fast way from its first
+        byte on. Small, it cannot pass the limit; of other lines, ``retry`` and comments
+        must be told at once.
+        """
+        return (
+            not self._size
+            and data.find(10, data.find(10) + 1) < 0
+            and len(data) <= self._hold
+            and data[:6] in (b"data: ", b"event:")
+        )
 
     def _receive_lines(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
         """The general path: take all complete lines; return what is behind them."""
@@ -462,6 +484,8 @@ class EventStreamParser(_ParserOf["Item"]):
 
     def _look(self) -> None:
         """Look at an unfinished line that has become long: is it kept, and may it be?"""
+        if 10 in self._buffer:  # no longer a small block
+            self._buffer = bytearray(self._receive_lines(self._buffer, []))
         buffer = self._buffer
         name, colon, value = bytes(buffer[:_LONGEST_PREFIX]).decode("latin-1").partition(":")
         if colon and name in _FIELDS:

@@ -15,7 +15,7 @@ Item = ServerSentEvent | Comment
 
 
 class Watched(EventStreamParser[Any]):
-    """Notes the lines that meet the general path, and what is looked through for blocks."""
+    """Notes the lines that meet the general path, and what is looked through for several blocks."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -25,10 +25,6 @@ class Watched(EventStreamParser[Any]):
     def _receive_blocks(self, data: Any, items: list[Any]) -> Any:
         self.blocks += data
         return super()._receive_blocks(data, items)
-
-    def _receive_named_blocks(self, data: Any, items: list[Any]) -> Any:
-        self.blocks += data
-        return super()._receive_named_blocks(data, items)
 
     def _receive_lines(self, data: Any, items: list[Any]) -> Any:
         self.general += data[: data.rfind(b"\n") + 1]
@@ -80,7 +76,7 @@ def test_plain_blocks_take_the_fast_path(stream: bytes, events: list[tuple[str, 
 def test_one_plain_block_in_a_read_takes_a_way_of_its_own(
     block: bytes, event: ServerSentEvent
 ) -> None:
-    """Nothing is looked through that it cannot have."""
+    """It is not searched for what separates several."""
     parser = Watched(last_event_id="7")
 
     assert [event, event] == receive_all(parser, block, block)
@@ -106,12 +102,12 @@ def test_lines_in_the_middle_of_a_large_event() -> None:
     """They are taken at once, and the general path gets none of them."""
     parser = Watched()
     text = "x" * 100
-    parser.receive_data(f"data: {text}\n".encode())
+    parser.receive_data(f"data: {text}\ndata: a\n".encode())
     parser.general = b""
     items = receive_all(parser, b"data: \xff\ndata: b\nda", b"ta: c\ndata: d:\n")
 
     assert ([], b"") == (items, parser.general)
-    assert [ServerSentEvent(f"{text}\n\ufffd\nb\nc\nd:")] == parser.receive_data(b"\n")
+    assert [ServerSentEvent(f"{text}\na\n\ufffd\nb\nc\nd:")] == parser.receive_data(b"\n")
 
 
 @pytest.mark.parametrize(
@@ -129,10 +125,10 @@ def test_plain_blocks_hold_the_last_event_id(stream: bytes) -> None:
 @pytest.mark.parametrize(
     ("begin", "rest"),
     [
-        (b"data: a\n", b"data: b\n\n"),
-        (b"event: a\n", b"data: b\n\n"),
+        (b"data: a\ndata: b\n", b"data: c\n\n"),
+        (b"event: a\nid: 1\n", b"data: b\n\n"),
         (b"id: 1\nda", b"ta: b\n\n"),
-        (b"data: a\n", b"\n\n"),
+        (b"id: 1\n", b"\n\n"),
     ],
 )
 def test_general_path_ends_with_the_block_that_was_cut(begin: bytes, rest: bytes) -> None:
@@ -142,6 +138,136 @@ def test_general_path_ends_with_the_block_that_was_cut(begin: bytes, rest: bytes
     parser.receive_data(rest + b"data: c\n\ndata: d\n\n")
 
     assert begin + rest == parser.general
+
+
+@pytest.mark.parametrize(
+    ("begin", "rest", "events"),
+    [
+        (b"data: a\n", b"\ndata: b\n\n", [("message", "a"), ("message", "b")]),
+        (b"data: a", b"b\n\ndata: b\n\nda", [("message", "ab"), ("message", "b")]),
+        (b"event: a\n", b"data: b\n\nevent: c\nda", [("a", "b")]),
+        (b"event: a\nda", b"ta: b\n\nevent: c\ndata: d\n\n", [("a", "b"), ("c", "d")]),
+        (b"event: a\ndata: b", b"\n\nevent: c\ndata: d\n\n", [("a", "b"), ("c", "d")]),
+        (b"event: c\ndata: \xc3", b"\xa9\n\n", [("c", "é")]),
+        (b"data: a\r", b"\n\r\ndata: b\r\n\r\n", [("message", "a"), ("message", "b")]),
+        (b"data: a\n\ndata: b\n", b"\n", [("message", "a"), ("message", "b")]),
+    ],
+)
+@pytest.mark.parametrize("early", [b"", b"data: 0\n\n", b"event: 0\ndata: 0\n\n", b"id: 0\n\n"])
+def test_plain_block_that_was_cut_takes_the_fast_path(
+    early: bytes, begin: bytes, rest: bytes, events: list[tuple[str, str]]
+) -> None:
+    """Wherever the cut is: one line and a part of another are held as they came."""
+    parser = Watched()
+    parser.receive_data(early)
+    parser.general = b""
+    items = receive_all(parser, begin, rest)
+
+    assert events == [(event.event, event.data) for event in items]
+    if b"\r" not in begin:
+        assert b"" == parser.general
+
+
+@pytest.mark.parametrize("line", [b"data: a", b"event: a"])
+@pytest.mark.parametrize(
+    ("second", "event"),
+    [
+        (b"id: 5", ServerSentEvent("b", id="5")),
+        (b"retry: 5", ServerSentEvent("b", retry=5)),
+        (b": a", ServerSentEvent("b")),
+        (b"unknown", ServerSentEvent("b")),
+        (b"data", ServerSentEvent("\nb")),
+        (b"event:", ServerSentEvent("b")),
+    ],
+)
+def test_line_that_is_held_before_another(
+    line: bytes, second: bytes, event: ServerSentEvent
+) -> None:
+    """Byte by byte, what comes behind the line that is held is told as ever."""
+    parser = EventStreamParser(comments=True)
+    stream = line + b"\n" + second + b"\n"
+    items = receive_all(parser, *(bytes([byte]) for byte in stream))
+
+    assert [Comment("a")] * (second == b": a") == items
+    assert (5 if second == b"retry: 5" else None) == parser.reconnection_time
+    (last,) = receive_all(parser, b"data: b\n", b"\n")
+    data = ["a"] * (line == b"data: a") + [""] * (second == b"data") + ["b"]
+    event_type = "a" if line == b"event: a" and second != b"event:" else "message"
+    assert ServerSentEvent("\n".join(data), event_type, event.id, event.retry) == last
+
+
+@pytest.mark.parametrize("line", [b"data: a\n", b"event: a\n"])
+@pytest.mark.parametrize("begin", [b"", b"data", b"data: b", b"x" * 5000])
+def test_end_of_the_stream_behind_a_line_that_is_held(line: bytes, begin: bytes) -> None:
+    """The event that it breaks off is the same as if each line had been taken."""
+    parser = EventStreamParser()
+    receive_all(parser, line, begin)
+    data = ["a"] * (line == b"data: a\n")
+    data += ["b"] * (begin == b"data: b") + [""] * (begin == b"data")
+    event = ServerSentEvent("\n".join(data), "message" if line == b"data: a\n" else "a")
+
+    assert (event if data else None) == parser.receive_eof()
+
+
+@pytest.mark.parametrize(
+    ("line", "events"), [(b"data: a\n", [ServerSentEvent("a")]), (b"event: a\n", [])]
+)
+def test_comment_of_any_length_behind_a_line_that_is_held(
+    line: bytes, events: list[ServerSentEvent]
+) -> None:
+    """What is not charged may go on, and is not kept."""
+    parser = EventStreamParser(max_event_size=100)
+    parser.receive_data(line)
+    for _ in range(1000):
+        assert [] == parser.receive_data(b": comment")
+        assert len(parser._buffer) <= 109
+
+    assert events == receive_all(parser, b"\n", b"\n")
+
+
+@pytest.mark.parametrize("size", [65, 66, 67, 68])
+def test_limit_behind_a_line_that_is_held(size: int) -> None:
+    """Both lines are charged, wherever the verdict falls."""
+    parser = EventStreamParser(max_event_size=100)
+    chunks = [b"data: aa\nda", b"ta: ", b"b" * size]
+    if size <= 66:
+        assert [] == receive_all(parser, *chunks)
+        assert ["aa\n" + "b" * size] == [event.data for event in receive_all(parser, b"\n", b"\n")]
+    else:
+        with pytest.raises(EventTooLarge):
+            receive_all(parser, *chunks, b"\n", b"\n")
+
+
+@pytest.mark.parametrize("comments", [False, True])
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b": k\n\n", []),
+        (b":\n\n", []),
+        (b": k\n\ndata: a\n\n", ["a"]),
+        (b": k\n\n\n\ndata: a\n\n", ["a"]),
+        (b": k\ndata: a\n\ndata: b\n\n", ["a", "b"]),
+        (b": k\n\nevent: x\ndata: a\n\n", ["a"]),
+        (b": k\rdata: a\n\n", ["a"]),
+        (b": k\r\n\r\ndata: a\r\n\r\n", ["a"]),
+        (b": k\n\n: k\n\ndata: a\n\n", ["a"]),
+        (b": data: a\n\n", []),
+    ],
+)
+def test_keep_alive_before_an_event(stream: bytes, events: list[str], comments: bool) -> None:
+    """A comment ends with its line, and changes no event."""
+    items = EventStreamParser(comments=comments).receive_data(stream)
+
+    assert events == [item.data for item in items if isinstance(item, ServerSentEvent)]
+    assert comments == any(isinstance(item, Comment) for item in items)
+
+
+def test_keep_alive_and_an_event_take_the_fast_path() -> None:
+    """They come in one read, where the event ends a silence."""
+    parser = Watched(last_event_id="7")
+    items = receive_all(parser, b": k\n\n", b": k\n\ndata: a\n\n")
+
+    assert ([ServerSentEvent("a", id="7")], b"") == (items, parser.general)
 
 
 def test_fast_path_after_the_general_one() -> None:
