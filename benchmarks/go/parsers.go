@@ -230,7 +230,7 @@ func main() {
 		for at := range parsers {
 			for _, module := range build.Deps {
 				if strings.Contains(module.Path, parsers[at].Name) {
-					parsers[at].Version = module.Version
+					parsers[at].Version = strings.TrimPrefix(module.Version, "v")
 				}
 			}
 		}
