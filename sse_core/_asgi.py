@@ -1,8 +1,8 @@
 """Events -> an ASGI response that streams them, under any server.
 
-Three tasks: one takes events from the producer and sends them, one waits for the client
-to leave, one watches the clock for silence and for a client that takes nothing. Whatever
-ends first ends the others, and the producer is closed in any case.
+Two tasks: one takes events from the producer and sends them, one waits for the client
+to leave, and watches the clock for silence and for a client that takes nothing. Whichever
+ends first ends the other, and the producer is closed in any case.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
-    Generator,
     Iterable,
     Mapping,
     MutableMapping,
@@ -31,6 +29,7 @@ import anyio
 import anyio.lowlevel
 
 from ._beside import beside
+from ._broadcast import Subscription
 from ._encoder import encode, encode_comment, encode_retry
 from ._errors import SubscriberTooSlow
 from ._events import Comment, ServerSentEvent
@@ -52,8 +51,8 @@ CLEAN_UP_TIME: Final = 2.0
 """Seconds for a producer to finish when nobody wants its events any more."""
 SHUTDOWN_TIME: Final = 1.0
 """Seconds for a client to take what is left when the server is asked to end."""
-TURN: Final = 0.005
-"""Seconds for which a producer that never waits may keep the event loop to itself."""
+TURN: Final = 32
+"""Events after which a producer that never waits lets others have the event loop."""
 
 _HEADERS: Final = {
     b"content-type": b"text/event-stream; charset=utf-8",
@@ -124,17 +123,14 @@ class EventStreamResponse:
         events = aiter(self._events)
         self._send = _Sender(send)
         try:
-            with anyio.CancelScope() as attended:
-                watch = partial(_wait_for_leave, receive, attended)
-                async with beside(watch, partial(self._tend, attended)):
-                    self._turns = _Turns(self._answer(scope["method"], events))
-                    await self._turns
+            async with beside(partial(self._watch, receive)) as self._attended:
+                await self._answer(scope["method"], events)
         except (_ClientGone, SubscriberTooSlow):
             pass  # one who is too slow is told to come back, by the cut alone
 
     async def _answer(self, method: str, events: AsyncIterator[Item]) -> None:
         """Send the head, and what the producer yields, to its end."""
-        send, turns = self._send, self._turns
+        send = self._send
         head = {"status": self._status, "headers": list(self._headers)}
         headed = False
         streaming, ending = anyio.CancelScope(), anyio.CancelScope()
@@ -157,14 +153,14 @@ class EventStreamResponse:
                         await anyio.lowlevel.checkpoint()
                     if method != "HEAD":  # pragma: no branch  # coverage misses the way out
                         await send(_body(self._first))  # if nothing, then the head
-                        async for item in events:
-                            await send(_body(_encode(item)))
-                            if send.since > turns.began + TURN:
-                                await anyio.lowlevel.checkpoint()
+                        if isinstance(events, Subscription):
+                            await send.subscribed(events)
+                        else:
+                            await send.produced(events)
             await send(_body(b"", more=False))
 
-    async def _tend(self, scope: anyio.CancelScope) -> None:
-        """Break silences; cancel ``scope`` if the client takes nothing for too long."""
+    async def _watch(self, receive: Receive) -> None:
+        """Wait for the client to leave, or to take nothing for too long; break silences."""
         send = self._send
         tick = min(self._keep_alive, self._send_timeout)
         while True:
@@ -172,7 +168,9 @@ class EventStreamResponse:
             left = send.since + limit - monotonic()
             if left > 0:
                 # What is waited for may change meanwhile, and with it the limit.
-                await anyio.sleep(min(left, tick))
+                with anyio.move_on_after(min(left, tick)):
+                    if (await receive())["type"] == "http.disconnect":
+                        break
             elif send.waiting:
                 break
             else:
@@ -181,37 +179,7 @@ class EventStreamResponse:
                 if timeout.cancelled_caught:
                     break
                 await anyio.lowlevel.checkpoint()  # an event that waits is next
-        scope.cancel()
-
-
-class _Turns:
-    """Awaits ``coroutine``, and knows since when it has kept the event loop to itself."""
-
-    __slots__ = ("_coroutine", "began")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self.began = monotonic()
-        self._coroutine = coroutine
-
-    # What ``yield from`` does; and each time it yields, the event loop has its turn.
-    def __await__(self) -> Generator[Any, Any, None]:
-        coroutine = self._coroutine
-        go_on: Callable[[Any], Any] = coroutine.send
-        answer: Any = None
-        try:
-            while True:
-                waited_for = go_on(answer)
-                try:
-                    answer = yield waited_for
-                    go_on = coroutine.send
-                except BaseException as exc:
-                    answer = exc
-                    go_on = coroutine.throw
-                self.began = monotonic()
-        except StopIteration:
-            pass
-        finally:
-            del answer  # an exception, perhaps, that refers to this frame
+        self._attended.cancel()
 
 
 class _ClientGone(Exception):
@@ -248,6 +216,42 @@ class _Sender:
                 self._free.set()
                 self._free = None
 
+    async def produced(self, events: AsyncIterator[Item]) -> None:
+        """Send what a producer yields, to its end."""
+        left = TURN
+        async for item in events:
+            await self(_body(_encode(item)))
+            left -= 1
+            if not left:
+                left = TURN
+                await anyio.lowlevel.checkpoint()
+
+    async def subscribed(self, events: Subscription) -> None:
+        """The same for one of perhaps thousands of subscribers: nothing is made for each event.
+
+        It waits for others by itself, as nobody can publish while it has the event loop.
+        """
+        send = self._send
+        while (data := events._read()) is not None:
+            if not data:
+                news = events._listen()
+                try:
+                    await news
+                finally:
+                    events._listened(news)
+            elif self.waiting:  # for a comment
+                await self(_body(data))
+            else:
+                self.waiting = True
+                self.since = monotonic()
+                try:
+                    await send(_body(data))
+                except OSError as exc:
+                    raise _ClientGone from exc
+                finally:
+                    self.waiting = False
+                    self.since = monotonic()
+
 
 def _body(data: bytes, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
@@ -279,12 +283,6 @@ def _merge(headers: Fields) -> list[tuple[bytes, bytes]]:
 
 def _latin1(text: bytes | str) -> bytes:
     return text.encode("latin-1") if isinstance(text, str) else bytes(text)
-
-
-async def _wait_for_leave(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
 
 
 @asynccontextmanager

@@ -11,8 +11,10 @@ __all__ = ["beside"]
 
 
 @asynccontextmanager
-async def beside(*functions: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
-    """Run functions beside the block, until its end.
+async def beside(
+    *functions: Callable[[], Awaitable[None]],
+) -> AsyncGenerator[anyio.CancelScope]:
+    """Run functions beside the block, until its end; the scope ends all of them earlier.
 
     What the block or one of them raises ends all, and passes as it is: a task group alone
     would wrap it. Of several exceptions, it is the first.
@@ -32,7 +34,7 @@ async def beside(*functions: Callable[[], Awaitable[None]]) -> AsyncGenerator[No
             for function in functions:
                 tasks.start_soon(run, function)
             try:
-                yield
+                yield tasks.cancel_scope
             except Exception as exc:
                 failure = failure or exc
             tasks.cancel_scope.cancel()

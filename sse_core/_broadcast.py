@@ -11,12 +11,15 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-import anyio
-
+from ._bell import new_bell
 from ._events import ServerSentEvent
 from ._replay import Reader, ReplayLog
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import Any
+
+    from ._bell import Bell
     from ._replay import Slow
 
 __all__ = ["Broadcast", "Subscription"]
@@ -66,7 +69,7 @@ class Broadcast:
         self._max_queue = max_queue
         self._log = ReplayLog(max_events, max_bytes)
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
-        self._bell: _Bell | None = None
+        self._bell: Bell | None = None
         self._closed = False
 
     @property
@@ -114,17 +117,15 @@ class Broadcast:
         self._closed = True
         self._ring()
 
-    def _hear(self) -> _Bell:
-        """Return the bell for the next news, one more waiting for it."""
+    def _hear(self) -> Bell:
+        """Return the bell for the next news."""
         self._check_thread()
         if (bell := self._bell) is None:
-            bell = self._bell = _Bell()
-        bell.waiting += 1
+            bell = self._bell = new_bell()
         return bell
 
-    def _leave(self, bell: _Bell) -> None:
-        """One less waits for a bell that has not been rung."""
-        bell.waiting -= 1
+    def _leave(self, bell: Bell) -> None:
+        """Forget a bell that has not been rung if nobody waits for it any more."""
         # An event loop may end, and another begin: it needs a bell of its own.
         if not bell.waiting and self._bell is bell:
             self._bell = None
@@ -132,7 +133,7 @@ class Broadcast:
     def _ring(self) -> None:
         bell, self._bell = self._bell, None
         if bell is not None:
-            bell.event.set()
+            bell.ring()
 
     def _check_thread(self) -> None:
         if self._bell is not None and self._bell.thread != threading.get_ident():
@@ -146,13 +147,13 @@ class Subscription:
     ends when it or its broadcast is closed. A cancelled ``anext()`` loses nothing.
     """
 
-    __slots__ = ("__weakref__", "_broadcast", "_closed", "_reader", "_waiting")
+    __slots__ = ("__weakref__", "_bell", "_broadcast", "_closed", "_reader")
 
     def __init__(self, broadcast: Broadcast, reader: Reader) -> None:
         self._broadcast = broadcast
         self._reader = reader
         self._closed = False
-        self._waiting = False
+        self._bell: Bell | None = None  # that a task waits for
 
     def __aiter__(self) -> Subscription:
         return self
@@ -164,47 +165,52 @@ class Subscription:
             SubscriberTooSlow: more would have to wait than may.
             RuntimeError: another task waits for them.
         """
-        if self._waiting:
-            raise RuntimeError("another task waits for the next events")
-        broadcast = self._broadcast
-        while not self._closed:
-            try:
-                data = self._reader.read()
-            except BaseException:
-                self.close()
-                raise
+        while (data := self._read()) is not None:
             if data:
                 return data
-            if broadcast._closed:
-                self.close()
-                break
-            bell = broadcast._hear()
-            self._waiting = True
+            news = self._listen()
             try:
-                await bell.event.wait()
-            except BaseException:
-                broadcast._leave(bell)
-                raise
+                await news
             finally:
-                self._waiting = False
+                self._listened(news)
         raise StopAsyncIteration
 
     def close(self) -> None:
         """Unsubscribe; a task that waits for events is told that there are no more."""
         self._closed = True
         self._broadcast._subscriptions.discard(self)
-        if self._waiting:
+        if self._bell is not None:
             self._broadcast._ring()
 
     async def aclose(self) -> None:
         """Unsubscribe, as an asynchronous generator is closed."""
         self.close()
 
+    # What `__anext__` does in steps, for EventStreamResponse, which has no coroutine for it.
 
-class _Bell:
-    """What the subscribers that wait at the same time wait for."""
+    def _read(self) -> bytes | None:
+        """Return the next events, ``b""`` if there are none yet, None if there will be none."""
+        if self._closed:
+            return None
+        try:
+            data = self._reader.read()
+        except BaseException:
+            self.close()
+            raise
+        if not data and self._broadcast._closed:
+            self.close()
+            return None
+        return data
 
-    def __init__(self) -> None:
-        self.event = anyio.Event()
-        self.thread = threading.get_ident()
-        self.waiting = 0
+    def _listen(self) -> Awaitable[Any]:
+        """Begin to wait for news, by awaiting it; ``_listened()`` ends that, whatever comes."""
+        if self._bell is not None:
+            raise RuntimeError("another task waits for the next events")
+        bell = self._bell = self._broadcast._hear()
+        return bell.listen()
+
+    def _listened(self, news: Awaitable[Any]) -> None:
+        bell, self._bell = self._bell, None
+        if bell is not None and not bell.rung:
+            bell.leave(news)
+            self._broadcast._leave(bell)

@@ -138,6 +138,21 @@ def test_leaving_ends_the_producer(program: Program) -> None:
     assert {"/busy", "/waiting"} == {program.line(), program.line()}
 
 
+@pytest.mark.parametrize("path", ["/silent", "/wrapped"])
+def test_leaving_in_a_long_silence_ends_the_producer(program: Program, path: str) -> None:
+    """The wait for that is given up for each comment, and no server minds."""
+    with program.reading(path), socket.create_connection(("127.0.0.1", program.port)) as client:
+        client.settimeout(WAIT)
+        client.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
+        received = b""
+        while received.count(b"\n:\n\n") < 5:
+            data = client.recv(2**16)
+            assert data
+            received += data
+
+    assert [path, path] == [program.line(), program.line()]
+
+
 @pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar", "quart"])
 @pytest.mark.parametrize("path", ["/events", "/mounted"])
 def test_frameworks(framework: str, path: str) -> None:

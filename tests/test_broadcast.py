@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -302,6 +304,69 @@ class TestSubscription:
         anyio.run(scenario, backend=backend)
 
         assert ["x"] == texts(b"".join(got))
+
+    def test_cancelled_as_it_is_woken(self) -> None:
+        """On asyncio, a task runs only after both; none of the others is forgotten."""
+        broadcast = Broadcast()
+
+        async def scenario() -> list[Any]:
+            readers = [asyncio.create_task(anext(broadcast.subscribe(), None)) for _ in range(3)]
+            await anyio.wait_all_tasks_blocked()
+            readers[1].cancel()
+            broadcast.publish("x")
+            return await asyncio.gather(*readers, return_exceptions=True)
+
+        first, second, third = asyncio.run(scenario())
+
+        assert ["x", "x"] == texts(first + third)
+        assert isinstance(second, asyncio.CancelledError)
+
+    @on_each_loop
+    def test_waits_that_are_given_up_leave_nothing(self, backend: str) -> None:
+        """A reader may come back to look a thousand times before there is news."""
+        broadcast = Broadcast()
+        subscription, other = broadcast.subscribe(), broadcast.subscribe()
+
+        async def scenario() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anext, other)
+                await anyio.wait_all_tasks_blocked()
+                for _ in range(1000):
+                    with anyio.move_on_after(0):
+                        await anext(subscription)
+                assert broadcast._bell is not None
+                assert 1 == broadcast._bell.waiting
+                group.cancel_scope.cancel()
+
+        anyio.run(scenario, backend=backend)
+
+        assert broadcast._bell is None
+
+    def test_trio_as_a_guest_of_asyncio(self) -> None:
+        """Its tasks wait for what wakes trio's, though asyncio's loop runs below them."""
+        broadcast = Broadcast()
+
+        async def publish() -> None:
+            broadcast.publish("x")
+
+        async def scenario() -> bytes:
+            async with anyio.create_task_group() as group:
+                subscription = broadcast.subscribe()
+                group.start_soon(publish)
+                return await anext(subscription)
+            raise AssertionError
+
+        async def host() -> bytes:
+            loop = asyncio.get_running_loop()
+            done: asyncio.Future[Any] = loop.create_future()
+            trio.lowlevel.start_guest_run(
+                scenario,
+                run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+                done_callback=done.set_result,
+            )
+            return bytes((await done).unwrap())
+
+        assert ["x"] == texts(asyncio.run(host()))
 
     @on_each_loop
     def test_closed_by_another_task(self, backend: str) -> None:

@@ -25,9 +25,9 @@ PACKAGES = [sse_core, sse_openai]
 # Which modules may import what beyond the standard library and their own package.
 MAY_IMPORT = {
     "sse_core/_asgi.py": {"anyio"},
+    "sse_core/_bell.py": {"anyio"},
     "sse_core/_beside.py": {"anyio"},
     "sse_core/_asyncio.py": {"anyio"},
-    "sse_core/_broadcast.py": {"anyio"},
     "sse_core/_client.py": {"anyio"},
     "sse_core/_connection.py": {"h11"},
     "sse_core/_connector.py": {"anyio"},

@@ -1,7 +1,8 @@
 """Endless streams under uvicorn, hypercorn or granian: `stream_program.py SERVER`.
 
 Prints the port, and then the path of each request whose producer has cleaned up. The stream
-at /late begins when another has ended, and it prints that it was asked for.
+at /late begins when another has ended, and it prints that it was asked for. Those at /silent
+and /wrapped have a comment twenty times a second, the latter behind a middleware.
 """
 
 from __future__ import annotations
@@ -30,12 +31,29 @@ async def produce(path: str) -> AsyncGenerator[str]:
         some_ended.set()
 
 
+async def stream(scope: Any, receive: Any, send: Any) -> None:
+    path = scope["path"]
+    keep_alive = 0.05 if path in ("/silent", "/wrapped") else 15
+    await EventStreamResponse(produce(path), keep_alive=keep_alive)(scope, receive, send)
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/wrapped":
+        from starlette.middleware.base import BaseHTTPMiddleware
+
+        await BaseHTTPMiddleware(stream, lambda request, pass_on: pass_on(request))(
+            scope, receive, send
+        )
+    else:
+        await stream(scope, receive, send)
+
+
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         if scope["path"] == "/late":
             os.write(1, b"asked\n")
             await some_ended.wait()
-        await EventStreamResponse(produce(scope["path"]))(scope, receive, send)
+        await answer(scope, receive, send)
     elif scope["type"] == "lifespan":
         for event in ("startup", "shutdown"):
             await receive()
