@@ -950,6 +950,13 @@ def test_one_long_line_is_not_searched_for_separators() -> None:
     assert touched(stream, len(stream)) <= 10.5 * len(stream)
 
 
+def test_one_named_block_is_not_searched_for_separators() -> None:
+    """Nor one with a name, in a read of its own."""
+    stream = b"event: a\n" + LONG["one line"]
+
+    assert touched(stream, len(stream)) <= 7 * len(stream)
+
+
 QUADRATIC = """
 class EventStreamParser:
     def __init__(self):

@@ -252,6 +252,8 @@ def test_limit_behind_a_line_that_is_held(size: int) -> None:
         (b": k\r\n\r\ndata: a\r\n\r\n", ["a"]),
         (b": k\n\n: k\n\ndata: a\n\n", ["a"]),
         (b": data: a\n\n", []),
+        (b": k\n data: a\n\n", []),
+        (b": k\nXdata: a\n\n", []),
     ],
 )
 def test_keep_alive_before_an_event(stream: bytes, events: list[str], comments: bool) -> None:
