@@ -8,6 +8,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -54,11 +55,17 @@ type parser struct {
 }
 
 type reader struct {
-	reads [][]byte
-	at    int // in the first of them
+	reads    [][]byte
+	at       int       // in the first of them
+	deadline time.Time // none if zero
 }
 
+var errTooSlow = errors.New("too slow")
+
 func (r *reader) Read(into []byte) (int, error) {
+	if !r.deadline.IsZero() && time.Now().After(r.deadline) {
+		return 0, errTooSlow
+	}
 	for len(r.reads) > 0 && r.at == len(r.reads[0]) {
 		r.reads, r.at = r.reads[1:], 0
 	}
@@ -168,7 +175,9 @@ type command struct {
 	Lengths     []int  `json:"lengths"`
 	Parser      string `json:"parser"`
 	LastEventID string `json:"lastEventId"`
-	Loops       int    `json:"loops"`
+	// Seconds, after which a parser is given up.
+	Limit float64 `json:"limit"`
+	Loops int     `json:"loops"`
 }
 
 func load(asked command) (any, error) {
@@ -190,7 +199,11 @@ func events(asked command) (any, error) {
 		return nil, err
 	}
 	kept := outcome{Events: []view{}}
-	err = parser.parse(&reader{reads: reads}, asked.LastEventID, &kept)
+	deadline := time.Now().Add(time.Duration(asked.Limit * float64(time.Second)))
+	err = parser.parse(&reader{reads: reads, deadline: deadline}, asked.LastEventID, &kept)
+	if err != nil && time.Now().After(deadline) { // not all parsers hand errTooSlow on
+		return map[string]bool{"tooSlow": true}, nil
+	}
 	return kept, err
 }
 

@@ -4,7 +4,9 @@
 //   {"command": "parsers"}                          -> {version, missing: [name], parsers: [
 //                           {name, version, tellsRetry, takesLastEventId}]}; version: of node
 //   {"command": "load", "file", "lengths"}          -> {}; the bytes, and how to cut them
-//   {"command": "events", "parser", "lastEventId"}  -> {events: [[event, data, id]], retry}
+//   {"command": "events", "parser", "lastEventId", "limit"}
+//                          -> {events: [[event, data, id]], retry}, or {tooSlow: true} where
+//                             it takes more than so many seconds: none of these does
 //   {"command": "sample", "parser", "loops"}        -> {seconds} for so many passes
 //
 // As in Python, the collector is on, and runs before each sample.
