@@ -23,6 +23,7 @@ from sse_core import (
     ServerSentEvent,
     TransportError,
     _asgi,
+    encode,
     stream,
 )
 from sse_core._serve import Message, Receive, Send
@@ -288,6 +289,65 @@ async def test_events_wait_for_a_comment() -> None:
 
     assert [b"", b""] == before
     assert [b"", b"", b":\n\n", b"data: a\n\n", b"data: b\n\n", b""] == sent
+
+
+async def test_events_of_a_broadcast_wait_for_a_comment() -> None:
+    """As those of any other producer."""
+    broadcast = Broadcast()
+    commenting = anyio.Event()
+    go_on = anyio.Event()
+    sent: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        body = message.get("body", b"")
+        if body == b":\n\n" and not go_on.is_set():
+            commenting.set()
+            await go_on.wait()
+        sent.append(body)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            response = EventStreamResponse(broadcast.subscribe(), keep_alive=0.01)
+            tasks.start_soon(response, GET, no_message, send)
+            await commenting.wait()
+            broadcast.publish(ServerSentEvent("a", id="1"))
+            await anyio.wait_all_tasks_blocked()
+            before = list(sent)
+            go_on.set()
+            broadcast.close()
+
+    assert [b"", b""] == before
+    assert [b"", b"", b":\n\n", encode(ServerSentEvent("a", id="1")), b""] == sent
+
+
+@pytest.mark.parametrize("why", ["leaves", "is gone", "takes nothing"])
+async def test_subscription_ends_when_the_client(why: str) -> None:
+    """Nobody goes on being subscribed."""
+    broadcast = Broadcast()
+    sending = anyio.Event()
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if why != "leaves":
+            await anyio.sleep_forever()
+        await sending.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body"):
+            sending.set()
+            if why == "is gone":
+                raise BrokenPipeError
+            await anyio.sleep_forever()
+
+    events = broadcast.subscribe()
+    broadcast.publish("a")
+    with anyio.fail_after(10):
+        await EventStreamResponse(events, send_timeout=0.05)(GET, receive, send)
+
+    assert 0 == broadcast.subscribers
+    assert END not in sent
 
 
 @pytest.mark.parametrize("leaves", [True, False])
