@@ -69,6 +69,10 @@ class Queues:
             self.queues.discard(queue)
 
 
+def _event(number: int) -> sse_core.ServerSentEvent:
+    return sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1))
+
+
 def ours() -> tuple[App, Publish]:
     broadcast = sse_core.Broadcast()
 
@@ -76,10 +80,7 @@ def ours() -> tuple[App, Publish]:
         response = sse_core.EventStreamResponse(broadcast.subscribe(), keep_alive=NO_PING)
         await response(scope, receive, send)
 
-    def publish(number: int) -> None:
-        broadcast.publish(sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1)))
-
-    return app, publish
+    return app, lambda number: broadcast.publish(_event(number))
 
 
 def bare() -> tuple[App, Publish]:
@@ -91,10 +92,7 @@ def bare() -> tuple[App, Publish]:
         async for data in broadcast.subscribe():
             await send({**BODY, "body": data})
 
-    def publish(number: int) -> None:
-        broadcast.publish(sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1)))
-
-    return app, publish
+    return app, lambda number: broadcast.publish(_event(number))
 
 
 def sse_starlette() -> tuple[App, Publish]:
@@ -141,8 +139,7 @@ def alone() -> tuple[App, Publish]:
 
     def publish(number: int) -> None:
         nonlocal news
-        event = sse_core.ServerSentEvent(f"{number} {DATA}", id=str(number + 1))
-        events.append(sse_core.encode(event))
+        events.append(sse_core.encode(_event(number)))
         news.set()
         news = asyncio.Event()
 
