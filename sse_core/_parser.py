@@ -46,6 +46,9 @@ DEFAULT_MAX_EVENT_SIZE = 16 * 2**20
 LINE_COST = 32
 """Bytes charged for each further line of an event: what an empty one costs in memory."""
 
+# A byte is charged as three at most, in U+FFFD, and as a line.
+_MOST_CHARGED = 3 + LINE_COST
+
 # Off in one run of the tests, so that the general path meets every stream.
 _FAST_PATH = True
 
@@ -256,12 +259,13 @@ class EventStreamParser(_ParserOf["Item"]):
             self._after_cr = self._expecting = data[-1] == 13
             last = b"\n" if data[-1] in b"\r\n" else b""
             data = b"\n".join(data.splitlines()) + last
-        if 10 in data and not self._holds(data):
+        if 10 in data and (data[-2:] == b"\n\n" or not self._holds(data)):
             data = self._receive_lines(data, items)
-        # What is left is the beginning of a line, or of a plain block.
-        self._buffer += data
-        if len(self._buffer) > self._look_at:
-            self._look()
+        if data:
+            # What is left is the beginning of a line, or of a plain block.
+            self._buffer += data
+            if len(self._buffer) > self._look_at:
+                self._look()
         if self._failed and not items:
             raise EventTooLarge(self._limit)
         return items
@@ -377,9 +381,8 @@ class EventStreamParser(_ParserOf["Item"]):
         # that of decoding the stream.
         lines = data.decode("utf-8", "replace").split("\n")
         lines.pop()
-        # A byte is charged as three at most, in U+FFFD, and as a line. Far from the limit,
-        # it is enough to measure what stays behind the last blank line.
-        if self._size + (3 + LINE_COST) * len(data) > self._limit:
+        # Far from the limit, it is enough to measure what stays behind the last blank line.
+        if self._size + _MOST_CHARGED * len(data) > self._limit:
             del lines[self._measure(lines) :]
         elif lines[-1]:
             self._measure(lines[_last_blank(lines) :])
