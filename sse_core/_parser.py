@@ -393,21 +393,20 @@ class EventStreamParser(_ParserOf["Item"]):
         fields, event_type, id_buffer = self._data, self._event_type, self._id_buffer
         retry, signalled = self._retry, self._signalled
         for line in lines:
+            if not line:
+                # "Set the last event ID string of the event source to the value of the last
+                # event ID buffer", and only then look whether there is any data.
+                self._last_event_id = id_buffer
+                if fields or (signalled and self._dispatch_empty):
+                    text = "\n".join(fields)
+                    items.append(ServerSentEvent(text, event_type or "message", id_buffer, retry))
+                    fields.clear()
+                event_type, retry, signalled = "", None, False
+                continue
             name, _, value = line.partition(": ")
             while True:  # once more for a line that does not look like most
                 if name == "data":
                     fields.append(value)
-                elif not line:
-                    # "Set the last event ID string of the event source to the value of the last
-                    # event ID buffer", and only then look whether there is any data.
-                    self._last_event_id = id_buffer
-                    if fields or (signalled and self._dispatch_empty):
-                        text = "\n".join(fields)
-                        items.append(
-                            ServerSentEvent(text, event_type or "message", id_buffer, retry)
-                        )
-                        fields.clear()
-                    event_type, retry, signalled = "", None, False
                 elif name == "event":
                     event_type = value
                     signalled = True
