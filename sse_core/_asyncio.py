@@ -35,11 +35,22 @@ async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
     try:
         own.setblocking(False)
         await anyio.aclose_forcefully(stream)
+        early = await _received(stream)
         _, adopted = await loop.create_connection(AsyncioStream, sock=own)
     except BaseException:
         own.close()
         raise
+    adopted._data = early + adopted._data
     return adopted
+
+
+async def _received(stream: anyio.abc.SocketStream) -> bytes:
+    """Return what a closed stream has read: uvloop reads at once, as soon as it is connected."""
+    data = b""
+    with suppress(anyio.ClosedResourceError):
+        while True:
+            data += await stream.receive()
+    return data
 
 
 class Expired(Exception):

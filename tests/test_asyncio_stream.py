@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -221,6 +222,32 @@ async def test_deadline_that_moved() -> None:
         assert stream._timer is None
         assert first is not None
         assert loop.time() - start >= 0.05
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", ("asyncio", {"use_uvloop": True})], ids=str)
+async def test_peer_that_speaks_first(anyio_backend: Any) -> None:
+    """A server that is too busy says so before it is asked; uvloop reads that at once."""
+    answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(WAIT)
+
+        def serve() -> None:
+            for _ in range(20):
+                with listener.accept()[0] as peer:
+                    peer.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        for _ in range(20):
+            stream = await adopt(await anyio.connect_tcp(*listener.getsockname()))
+            try:
+                with anyio.fail_after(WAIT):
+                    assert answer == await stream.receive()
+                    with pytest.raises(anyio.EndOfStream):
+                        await stream.receive()
+            finally:
+                await stream.aclose()
+        await anyio.to_thread.run_sync(serving.join)
 
 
 async def test_cancelled_adoption() -> None:
