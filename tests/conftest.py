@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from sse_core import _parser
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Ctrl-C ends commands, also where a shell without job control had the tests ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
