@@ -105,7 +105,7 @@ class _Bare:
         self.request = f"GET {parts.path} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
         self.rest = b""
         self.ended = False
-        self._skim = import_module("sse_core._chunked").skim
+        self._skim = import_module("sse_core._http.chunks").skim
         self._receive_data = import_module("sse_core").EventStreamParser().receive_data
 
     def head(self, data: bytes) -> bool:

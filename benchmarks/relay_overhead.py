@@ -20,7 +20,7 @@ from statistics import median
 import anyio
 from anyio.abc import SocketStream
 
-from sse_core._serve import serve
+from sse_core._server.host import serve
 
 __all__ = ["Overhead", "measure_relay", "report_relay"]
 

@@ -30,13 +30,13 @@ from ._parser import EventStreamParser, aiter_events, iter_events
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._asgi import EventStreamResponse
-    from ._broadcast import Broadcast, Subscription
-    from ._client import Client, EventStream, stream
-    from ._connection import Connection
-    from ._event_source import EventSource
-    from ._http import Headers, Request, Response, Timeout
-    from ._reconnect import Disconnected, Opened, Reconnection
+    from ._client.reconnection import Disconnected, Opened, Reconnection
+    from ._client.source import EventSource
+    from ._client.stream import Client, EventStream, stream
+    from ._http.exchange import Connection
+    from ._http.messages import Headers, Request, Response, Timeout
+    from ._server.broadcast import Broadcast, Subscription
+    from ._server.response import EventStreamResponse
 
 __version__ = "0.1.0"
 
@@ -83,21 +83,21 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Broadcast": "_broadcast",
-    "Client": "_client",
-    "Connection": "_connection",
-    "Disconnected": "_reconnect",
-    "EventSource": "_event_source",
-    "EventStream": "_client",
-    "EventStreamResponse": "_asgi",
-    "Headers": "_http",
-    "Opened": "_reconnect",
-    "Reconnection": "_reconnect",
-    "Request": "_http",
-    "Response": "_http",
-    "Subscription": "_broadcast",
-    "Timeout": "_http",
-    "stream": "_client",
+    "Broadcast": "_server.broadcast",
+    "Client": "_client.stream",
+    "Connection": "_http.exchange",
+    "Disconnected": "_client.reconnection",
+    "EventSource": "_client.source",
+    "EventStream": "_client.stream",
+    "EventStreamResponse": "_server.response",
+    "Headers": "_http.messages",
+    "Opened": "_client.reconnection",
+    "Reconnection": "_client.reconnection",
+    "Request": "_http.messages",
+    "Response": "_http.messages",
+    "Subscription": "_server.broadcast",
+    "Timeout": "_http.messages",
+    "stream": "_client.stream",
 }
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._http import Response
+    from ._http.messages import Response
 
 __all__ = [
     "ConnectTimeout",

@@ -11,7 +11,7 @@ Imports no anyio. A name look-up cannot be given a limit of time here; TCP and T
 
 from __future__ import annotations
 
-from ._sync import Client, EventStream, stream
-from ._sync_event_source import EventSource
+from ._client.sync_source import EventSource
+from ._client.sync_stream import Client, EventStream, stream
 
 __all__ = ["Client", "EventSource", "EventStream", "stream"]

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._chat import ChatStream
-from ._chat_events import (
+from ._chat.chunks import (
+    ChatCompletionChunk,
+    Choice,
+    CustomDelta,
+    Delta,
+    FunctionDelta,
+    JSONObject,
+    ToolCallDelta,
+)
+from ._chat.completion import ChatCompletion, CompletionChoice, Custom, Function, Message, ToolCall
+from ._chat.events import (
     ArgumentsDelta,
     ChatEvent,
     ChatEvents,
@@ -20,16 +29,8 @@ from ._chat_events import (
     ToolCallDone,
     UsageReport,
 )
-from ._chunks import (
-    ChatCompletionChunk,
-    Choice,
-    CustomDelta,
-    Delta,
-    FunctionDelta,
-    JSONObject,
-    ToolCallDelta,
-)
-from ._completion import ChatCompletion, CompletionChoice, Custom, Function, Message, ToolCall
+from ._chat.reader import AsyncChatReader, ChatReader, aread_chat, read_chat
+from ._chat.stream import ChatStream
 from ._errors import (
     APIError,
     AuthenticationError,
@@ -46,14 +47,12 @@ from ._errors import (
 )
 from ._partial_json import PartialJSON
 from ._rate_limit import RateLimit
-from ._read import AsyncChatReader, ChatReader, aread_chat, read_chat
 
 if TYPE_CHECKING:
-    from ._client import ChatEventStream, Client, ResponseEventStream, stream_chat
-    from ._legacy import CompletionStream
-    from ._request import Endpoint, chat_request, responses_request
-    from ._response import Response, ResponseFunctionToolCall
-    from ._response_events import (
+    from ._chat.legacy import CompletionStream
+    from ._endpoint.client import ChatEventStream, Client, ResponseEventStream, stream_chat
+    from ._endpoint.request import Endpoint, chat_request, responses_request
+    from ._responses.events import (
         ResponseAudioDeltaEvent,
         ResponseAudioDoneEvent,
         ResponseAudioTranscriptDeltaEvent,
@@ -98,8 +97,9 @@ if TYPE_CHECKING:
         ResponseTextDoneEvent,
         UnknownEvent,
     )
-    from ._responses import ResponseStream
-    from ._typed import TypedEvent, TypedEventStream
+    from ._responses.response import Response, ResponseFunctionToolCall
+    from ._responses.stream import ResponseStream
+    from ._responses.typed import TypedEvent, TypedEventStream
 
 __all__ = [
     "APIError",
@@ -202,24 +202,24 @@ __all__ = [
 ]
 
 _LAZY = {
-    "ChatEventStream": "_client",
-    "Client": "_client",
-    "ResponseEventStream": "_client",
-    "responses_request": "_request",
-    "CompletionStream": "_legacy",
-    "Endpoint": "_request",
-    "Response": "_response",
-    "ResponseFunctionToolCall": "_response",
-    "ResponseStream": "_responses",
-    "TypedEvent": "_typed",
-    "TypedEventStream": "_typed",
-    "UnknownEvent": "_response_events",
-    "chat_request": "_request",
-    "stream_chat": "_client",
+    "ChatEventStream": "_endpoint.client",
+    "Client": "_endpoint.client",
+    "ResponseEventStream": "_endpoint.client",
+    "responses_request": "_endpoint.request",
+    "CompletionStream": "_chat.legacy",
+    "Endpoint": "_endpoint.request",
+    "Response": "_responses.response",
+    "ResponseFunctionToolCall": "_responses.response",
+    "ResponseStream": "_responses.stream",
+    "TypedEvent": "_responses.typed",
+    "TypedEventStream": "_responses.typed",
+    "UnknownEvent": "_responses.events",
+    "chat_request": "_endpoint.request",
+    "stream_chat": "_endpoint.client",
 }
 # The events of the Responses API, which are many.
 _LAZY |= {
-    name: "_response_events"
+    name: "_responses.events"
     for name in __all__
     if name.startswith("Response") and name.endswith("Event")
 }

@@ -12,10 +12,10 @@ from typing import Any
 import anyio
 
 from sse_core._command import Output, run
-from sse_core._serve import serve
+from sse_core._server.host import serve
 
-from ._client import stream_chat
-from ._request import Endpoint
+from ._endpoint.client import stream_chat
+from ._endpoint.request import Endpoint
 from .mock import MockOpenAI, Recording, Script
 from .relay import Relay
 

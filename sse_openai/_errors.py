@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from sse_core import ResponseError, SSEError, iter_events
 
-from ._completion import ChatCompletion
+from ._chat.completion import ChatCompletion
 from ._rate_limit import RateLimit, rate_limit
 
 if TYPE_CHECKING:
     import sse_core
     from sse_core import ServerSentEvent
 
-    from ._response import Response
+    from ._responses.response import Response
 
 __all__ = [
     "APIError",
@@ -243,9 +243,7 @@ def retry_after(response: sse_core.Response) -> float | None:
 
     A date in the past is zero; what is neither a number nor a date is ignored.
     """
-    from sse_core import _retry_after  # not at the top: it loads sockets
+    from sse_core._http.messages import seconds  # not at the top: it loads sockets
 
-    milliseconds = _retry_after.seconds(response.headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    return _retry_after.retry_after(response)
+    milliseconds = seconds(response.headers.get("retry-after-ms", ""))
+    return response.retry_after() if milliseconds is None else milliseconds / 1000

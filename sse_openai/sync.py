@@ -29,13 +29,11 @@ from sse_core import (
 from sse_core.sync import Client as HTTPClient
 from sse_core.sync import EventStream
 
-from ._chat import ChatStream
-from ._chat_events import EventIterator
-from ._chunks import ChatCompletionChunk
-from ._completion import ChatCompletion
-from ._errors import APIError, api_error, request_id
-from ._rate_limit import RateLimit, rate_limit
-from ._request import (
+from ._chat.chunks import ChatCompletionChunk
+from ._chat.completion import ChatCompletion
+from ._chat.events import EventIterator
+from ._chat.stream import ChatStream
+from ._endpoint.request import (
     DEFAULT_TIMEOUT,
     DRAIN_TIME,
     Endpoint,
@@ -43,11 +41,13 @@ from ._request import (
     endpoint_of,
     responses_request,
 )
-from ._response import Response as APIResponse
-from ._response_events import ResponseStreamEvent
-from ._responses import ResponseStream
-from ._resume import Resumption
-from ._retry import retry_delay
+from ._endpoint.resume import Resumption
+from ._endpoint.retry import retry_delay
+from ._errors import APIError, api_error, request_id
+from ._rate_limit import RateLimit, rate_limit
+from ._responses.events import ResponseStreamEvent
+from ._responses.response import Response as APIResponse
+from ._responses.stream import ResponseStream
 
 __all__ = ["ChatEventStream", "Client", "ResponseEventStream", "stream_chat"]
 

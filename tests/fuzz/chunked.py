@@ -21,7 +21,8 @@ from typing import Any, cast
 
 import h11
 
-from sse_core import Connection, Request, ResponseError, SSEError, _connection
+from sse_core import Connection, Request, ResponseError, SSEError
+from sse_core._http import exchange as _connection
 
 REQUESTS = {
     "plain": Request("http://h"),

@@ -34,7 +34,7 @@ def check(fuzzed: bytes) -> None:
     """Raise AssertionError where parser and reference differ on ``fuzzed``."""
     # Here and not at the top: atheris instruments what it sees being imported.
     from sse_core import Comment, EventStreamParser, EventTooLarge, ServerSentEvent
-    from tests.reference_parser import read
+    from tests.support.reference_parser import read
 
     flags, limit, cuts = fuzzed[:HEADER].ljust(HEADER, b"\0")
     stream = fuzzed[HEADER:]

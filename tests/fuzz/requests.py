@@ -32,7 +32,7 @@ import anyio
 import h11
 
 from sse_core import EventStreamParser
-from sse_core._serve import App, Receive, Send, serve
+from sse_core._server.host import App, Receive, Send, serve
 from sse_openai.mock import MockOpenAI
 
 LIMIT = 20.0

@@ -1,0 +1,267 @@
+"""Proxies, without I/O: which one to ask for a URL, and how it opens a tunnel.
+
+An http URL is asked of the proxy itself, in absolute form, by ``Connection``. For an https
+URL, ``Tunnel`` asks it for a connection to the origin, and TLS is spoken in that, so that
+the proxy sees neither the request nor the answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+import h11
+
+from .._errors import ProtocolError, ProxyError, TransportError
+from .messages import URL, Headers, Response
+
+__all__ = ["Proxies", "Proxy", "Tunnel", "destination"]
+
+MAX_HEAD_SIZE = 64 * 1024
+"""Bytes up to the end of a proxy's final response head, as of other heads."""
+
+_HTTP = b"HTTP/1."
+
+# Host and port; what does not match is an IPv6 address without brackets.
+_HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Proxy:
+    """An HTTP proxy: where it is, and what it wants to know of its user."""
+
+    url: URL
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """What the proxy alone may see."""
+
+    @classmethod
+    def parse(cls, text: str) -> Proxy:
+        """Return the proxy of a URL such as ``http://user:password@proxy.example:3128``.
+
+        The scheme may be left out, as it is in environment variables; the port is 80 if it
+        is not given. User and password may be percent-encoded.
+
+        Raises:
+            ValueError: another scheme, or no usable host. The text, which may hold a
+                password, is not in the message.
+        """
+        scheme, _, rest = text.rpartition("://")
+        if scheme.lower() not in ("", "http"):
+            raise ValueError(
+                "the URL of a proxy begins with http:// (https proxies and SOCKS are not supported)"
+            )
+        rest = rest.removesuffix("/")
+        if not {"/", "?", "#"}.isdisjoint(rest):
+            # Part of a path or of a password: two readers would see two hosts.
+            raise ValueError("the URL of a proxy has no path; in a password, encode / ? and #")
+        userinfo, _, authority = rest.rpartition("@")
+        url = URL.parse(f"http://{authority}")
+        if not userinfo:
+            return cls(url)
+        credentials = unquote_to_bytes(userinfo.encode("utf-8", "replace"))
+        if ":" not in userinfo:
+            credentials += b":"
+        return cls(url, ((b"proxy-authorization", b"Basic " + b64encode(credentials)),))
+
+    def __str__(self) -> str:
+        return self.url.authority
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self}>"
+
+
+class Proxies:
+    """Which proxy to ask for which URL.
+
+    Args:
+        proxy: the URL of the one to ask for all of them.
+        trust_env: without ``proxy``, whether the environment names them.
+        uds: a Unix socket, to which there is no proxy.
+    """
+
+    def __init__(
+        self,
+        proxy: str | None = None,
+        *,
+        trust_env: bool = True,
+        uds: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if proxy is not None and uds is not None:
+            raise ValueError("there is no proxy on the way to a Unix socket")
+        self._proxy = None if proxy is None else Proxy.parse(proxy)
+        self._trust_env = trust_env and uds is None
+
+    def choose(self, url: URL) -> Proxy | None:
+        """Return the proxy for ``url``, None for none.
+
+        Raises:
+            ValueError: the environment names one that is no usable URL.
+        """
+        if self._proxy is not None or not self._trust_env:
+            return self._proxy
+        # A copy, whose names have their case on Windows as well: there, `http_proxy` would
+        # find the HTTP_PROXY that a CGI script must not look at.
+        return proxy_from_environment(url, dict(os.environ))
+
+
+def proxy_from_environment(url: URL, environment: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy that the environment has for ``url``, None for none.
+
+    ``http_proxy`` or ``https_proxy`` by the URL's scheme, then ``all_proxy``, unless
+    ``no_proxy`` names the host. Of each, the lower-case name comes first, also when it is
+    empty, as in urllib. This host itself is never asked for through a proxy, to which
+    ``localhost`` is another one; so it is in Go.
+
+    ``HTTP_PROXY`` is not looked at where ``REQUEST_METHOD`` is set, that is in a CGI
+    script: there it is the client's field ``Proxy`` (CVE-2016-5385). So it is in urllib.
+    """
+    if _is_this_host(url.host) or is_exempt(url, _variable("no_proxy", environment)):
+        return None
+    for name in (f"{url.scheme}_proxy", "all_proxy"):
+        if value := _variable(name, environment):
+            try:
+                return Proxy.parse(value)
+            except ValueError as exc:
+                raise ValueError(f"{name} in the environment: {exc}") from None
+    return None
+
+
+def _variable(name: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(name)
+    if value is None and not (name == "http_proxy" and "REQUEST_METHOD" in environment):
+        value = environment.get(name.upper())
+    return (value or "").strip()
+
+
+def is_exempt(url: URL, no_proxy: str) -> bool:
+    """Return whether ``no_proxy`` names the host of ``url``.
+
+    A list with commas; white space around its entries and their case mean nothing:
+
+    * ``*`` is every host (Go; in curl and urllib only where it stands alone);
+    * ``example.org``, ``.example.org``, ``*.example.org`` are the domain and all below it
+      (curl and urllib; in Go the last two leave out the domain itself);
+    * ``192.0.2.1``, ``2001:db8::1``, ``192.0.2.0/24``, ``2001:db8::/32`` are addresses, of
+      hosts that are given as one: no name is looked up (curl, Go);
+    * ``host:port``, with any of these hosts, is only that port (Go, urllib); an IPv6
+      address then is in brackets.
+    """
+    return any(_is_named(url, entry) for entry in no_proxy.split(","))
+
+
+def _is_named(url: URL, entry: str) -> bool:
+    host = entry.strip()
+    if host_and_port := _HOST_AND_PORT.fullmatch(host):
+        host = host_and_port[1]
+        if int(host_and_port[2]) != url.port:
+            return False
+    if host == "*":
+        return True
+    address = _address(url.host)
+    try:
+        if address is not None:
+            return address in ipaddress.ip_network(host.strip("[]"), strict=False)
+        name = host.removeprefix("*.").strip(".").encode("idna").decode("ascii").lower()
+    except ValueError:
+        return False
+    return bool(name) and f".{url.host.rstrip('.')}".endswith(f".{name}")
+
+
+def _is_this_host(host: str) -> bool:
+    if address := _address(host):
+        return address.is_loopback
+    return f".{host.rstrip('.')}".endswith(".localhost")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def destination(url: URL, proxy: Proxy | None, uds: str | os.PathLike[str] | None) -> str:
+    """Return how messages name the other end of a connection."""
+    if proxy is not None:
+        return f"{url.authority} through the proxy {proxy}"
+    return url.authority if uds is None else f"{url.authority} at {os.fspath(uds)}"
+
+
+class Tunnel:
+    """Asks a proxy for a connection to the origin of a URL: CONNECT (RFC 9110, 9.3.6).
+
+        tunnel = Tunnel(proxy, url)
+        send(tunnel.data_to_send())
+        while not tunnel.open:
+            tunnel.receive_data(read())         # b"" is the end of file
+
+    Any answer but a 2xx is an error.
+    """
+
+    def __init__(self, proxy: Proxy, url: URL) -> None:
+        self.open = False
+        """Whether all bytes from now on are the origin's."""
+        self._proxy = proxy
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        self._target = f"{host}:{url.port}"
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
+        self._received = 0
+
+    def data_to_send(self) -> bytes:
+        """Return the request as bytes."""
+        request = h11.Request(
+            method="CONNECT",
+            target=self._target,
+            headers=[(b"host", self._target.encode()), *self._proxy.headers],
+        )
+        return (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the proxy, ``b""`` at its end of file.
+
+        Raises:
+            ProxyError: it refuses. The body, which says so to people, is not read.
+            TransportError: it closed without an answer.
+            ProtocolError: what it answers is no HTTP/1.1, or has no end.
+        """
+        if not data:
+            raise TransportError(f"the proxy {self._proxy} closed the connection without an answer")
+        if self._received < len(_HTTP):
+            begin = self._h11.trailing_data[0] + data
+            if not _HTTP.startswith(begin[: len(_HTTP)]):
+                # h11 would wait for a blank line, which a peer of another kind never sends.
+                raise ProtocolError(f"the proxy {self._proxy} does not speak HTTP/1.1")
+        try:
+            self._h11.receive_data(data)
+            self._received += len(data)
+            head = self._h11.next_event()
+            while isinstance(head, h11.InformationalResponse):
+                head = self._h11.next_event()
+        except h11.RemoteProtocolError as exc:
+            raise ProtocolError(
+                f"the proxy {self._proxy} broke HTTP/1.1: {str(exc)[:200]}"
+            ) from exc
+        waiting = len(self._h11.trailing_data[0])
+        final = isinstance(head, h11.Response)
+        # h11 looks at its limit only where a head is not whole, and at one head at a time.
+        if self._received - (waiting if final else 0) > MAX_HEAD_SIZE:
+            raise ProtocolError(f"a proxy's response head of more than {MAX_HEAD_SIZE} bytes")
+        if not isinstance(head, h11.Response):
+            return
+        if not 200 <= head.status_code < 300:
+            response = Response(
+                head.status_code,
+                Headers(head.headers),
+                head.http_version.decode("ascii"),
+                head.reason.decode("latin-1"),
+            )
+            raise ProxyError(response, self._target)
+        if waiting:
+            # In TLS the client speaks first. Whoever else does is not the origin.
+            raise ProtocolError(f"the proxy {self._proxy} sent more than its answer")
+        self.open = True

@@ -1,0 +1,41 @@
+"""The streams of the older ``/completions``, read as the chats they nearly are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .stream import ChatStream
+
+__all__ = ["CompletionStream"]
+
+
+class CompletionStream(ChatStream):
+    """Reads the events of one streamed ``/completions`` answer (docs/openai.md, 1.3).
+
+    A ``ChatStream`` in everything: the ``text`` of a choice is the ``content`` of its chunks
+    and of its message, which has no role. Log probabilities have another form there; the
+    chunks have them as sent, and they are not added up.
+
+    Args:
+        loads: decodes JSON text; the standard ``json.loads`` by default. It may raise
+            ValueError or RecursionError.
+    """
+
+    def __init__(self, *, loads: Callable[[str], Any] = json.loads) -> None:
+        super().__init__(loads=lambda data: _as_chat(loads(data)))
+
+
+def _as_chat(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(choices := value.get("choices"), list):
+        choices = [_as_choice(choice) for choice in choices]
+        return value | {"choices": choices}
+    return value
+
+
+def _as_choice(choice: Any) -> Any:
+    if isinstance(choice, dict) and "text" in choice:
+        rest = {key: value for key, value in choice.items() if key != "text"}
+        return rest | {"delta": {"content": choice["text"]}}
+    return choice

@@ -1,0 +1,465 @@
+"""The events of the Responses API, by the names that the official SDKs gave them.
+
+Their fields are read from the JSON object as it was sent; ``match`` works on both:
+
+    match event:
+        case ResponseTextDeltaEvent(delta=text):
+            print(text, end="")
+        case ResponseOutputItemDoneEvent(item=item) if item.type == "function_call":
+            print(item.name, item.arguments)
+
+What they do to a response is in ``_responses.py``.
+"""
+
+from __future__ import annotations
+
+from .fields import (
+    Field,
+    as_int,
+    as_object,
+    as_objects,
+    as_optional_text,
+    as_text,
+)
+from .response import Response
+from .typed import TypedEvent
+
+__all__ = [
+    "EVENTS",
+    "ResponseAudioDeltaEvent",
+    "ResponseAudioDoneEvent",
+    "ResponseAudioTranscriptDeltaEvent",
+    "ResponseAudioTranscriptDoneEvent",
+    "ResponseCodeInterpreterCallCodeDeltaEvent",
+    "ResponseCodeInterpreterCallCodeDoneEvent",
+    "ResponseCompletedEvent",
+    "ResponseContentPartAddedEvent",
+    "ResponseContentPartDoneEvent",
+    "ResponseCreatedEvent",
+    "ResponseCustomToolCallInputDeltaEvent",
+    "ResponseCustomToolCallInputDoneEvent",
+    "ResponseFailedEvent",
+    "ResponseFunctionCallArgumentsDeltaEvent",
+    "ResponseFunctionCallArgumentsDoneEvent",
+    "ResponseImageGenCallPartialImageEvent",
+    "ResponseInProgressEvent",
+    "ResponseIncompleteEvent",
+    "ResponseItemStatusEvent",
+    "ResponseLifecycleEvent",
+    "ResponseMcpCallArgumentsDeltaEvent",
+    "ResponseMcpCallArgumentsDoneEvent",
+    "ResponseOutputItemAddedEvent",
+    "ResponseOutputItemDoneEvent",
+    "ResponseOutputTextAnnotationAddedEvent",
+    "ResponseQueuedEvent",
+    "ResponseReasoningSummaryPartAddedEvent",
+    "ResponseReasoningSummaryPartDoneEvent",
+    "ResponseReasoningSummaryTextDeltaEvent",
+    "ResponseReasoningSummaryTextDoneEvent",
+    "ResponseReasoningTextDeltaEvent",
+    "ResponseReasoningTextDoneEvent",
+    "ResponseRefusalDeltaEvent",
+    "ResponseRefusalDoneEvent",
+    "ResponseShellCallCommandAddedEvent",
+    "ResponseShellCallCommandDeltaEvent",
+    "ResponseShellCallCommandDoneEvent",
+    "ResponseShellCallOutputContentDeltaEvent",
+    "ResponseShellCallOutputContentDoneEvent",
+    "ResponseStreamEvent",
+    "ResponseTextDeltaEvent",
+    "ResponseTextDoneEvent",
+    "UnknownEvent",
+]
+
+EVENTS: dict[str, type[ResponseStreamEvent]] = {}
+"""By their types; what is not here is an UnknownEvent."""
+
+
+class ResponseStreamEvent(TypedEvent):
+    """Any event of a streamed response (docs/openai.md, 4.2).
+
+    A field that was not sent is None, or empty. Ids and indexes are those of the API
+    reference; an event that is not about an item, or not about a part of one, has none.
+    """
+
+    sequence_number = Field(as_int)
+    """Its number in the stream: what a resumed stream can start after."""
+    output_index = Field(as_int)
+    """Which output item."""
+    item_id = Field(as_optional_text)
+    """The ``id`` of that item; some servers give another one with each event."""
+    content_index = Field(as_int)
+    """Which part of the item's content."""
+    summary_index = Field(as_int)
+    """Which part of the item's summary."""
+    command_index = Field(as_int)
+    """Which command of a shell call."""
+
+    def __init_subclass__(cls, types: tuple[str, ...] = ()) -> None:
+        EVENTS.update(dict.fromkeys(types, cls))
+
+
+class UnknownEvent(ResponseStreamEvent):
+    """An event of a type that has no class here (docs/openai.md, O30).
+
+    The response takes nothing from it; ``type`` and ``data`` have all of it.
+    """
+
+
+class ResponseLifecycleEvent(ResponseStreamEvent):
+    """The base of those that bring the response in another state, as ``response.created``."""
+
+    response = Field(lambda value: Response(as_object(value)))
+    """As this event has it; ``ResponseStream.response`` has what came before it as well."""
+
+
+class ResponseCreatedEvent(ResponseLifecycleEvent, types=("response.created",)):
+    """``response.created``: the first event."""
+
+
+class ResponseQueuedEvent(ResponseLifecycleEvent, types=("response.queued",)):
+    """``response.queued``: the response waits for its turn."""
+
+
+class ResponseInProgressEvent(ResponseLifecycleEvent, types=("response.in_progress",)):
+    """``response.in_progress``: the model is at work."""
+
+
+class ResponseCompletedEvent(ResponseLifecycleEvent, types=("response.completed",)):
+    """``response.completed``: the end; the response is whole."""
+
+
+class ResponseFailedEvent(ResponseLifecycleEvent, types=("response.failed",)):
+    """``response.failed``: the end; ``response.error`` says why."""
+
+
+class ResponseIncompleteEvent(ResponseLifecycleEvent, types=("response.incomplete",)):
+    """``response.incomplete``: the end; ``response.incomplete_details`` says why."""
+
+
+class ResponseOutputItemAddedEvent(ResponseStreamEvent, types=("response.output_item.added",)):
+    """``response.output_item.added``: an output item begins."""
+
+    item = Field(as_object)
+    """The item, still empty."""
+
+
+class ResponseOutputItemDoneEvent(ResponseStreamEvent, types=("response.output_item.done",)):
+    """``response.output_item.done``: an output item is whole."""
+
+    item = Field(as_object)
+    """The message, the call of a function, or what else it is."""
+
+
+class ResponseContentPartAddedEvent(ResponseStreamEvent, types=("response.content_part.added",)):
+    """``response.content_part.added``: a part of an item's content begins."""
+
+    part = Field(as_object)
+    """The part, still empty."""
+
+
+class ResponseContentPartDoneEvent(ResponseStreamEvent, types=("response.content_part.done",)):
+    """``response.content_part.done``: a part of an item's content is whole."""
+
+    part = Field(as_object)
+    """Text, refusal or reasoning text."""
+
+
+class ResponseTextDeltaEvent(ResponseStreamEvent, types=("response.output_text.delta",)):
+    """``response.output_text.delta``: more text of a message."""
+
+    delta = Field(as_text)
+    """Text to append."""
+    logprobs = Field(as_objects)
+    """Of its tokens, where they were asked for."""
+
+
+class ResponseTextDoneEvent(ResponseStreamEvent, types=("response.output_text.done",)):
+    """``response.output_text.done``: a text is whole."""
+
+    text = Field(as_text)
+    """All of it."""
+    logprobs = Field(as_objects)
+    """Of its tokens, where they were asked for."""
+
+
+class ResponseOutputTextAnnotationAddedEvent(
+    ResponseStreamEvent, types=("response.output_text.annotation.added",)
+):
+    """``response.output_text.annotation.added``: a citation in a text."""
+
+    annotation_index = Field(as_int)
+    """Which annotation of the text."""
+    annotation = Field(as_object)
+    """Where the text has it from."""
+
+
+class ResponseRefusalDeltaEvent(ResponseStreamEvent, types=("response.refusal.delta",)):
+    """``response.refusal.delta``: more of a refusal."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseRefusalDoneEvent(ResponseStreamEvent, types=("response.refusal.done",)):
+    """``response.refusal.done``: a refusal is whole."""
+
+    refusal = Field(as_text)
+    """All of it."""
+
+
+class ResponseReasoningSummaryPartAddedEvent(
+    ResponseStreamEvent, types=("response.reasoning_summary_part.added",)
+):
+    """``response.reasoning_summary_part.added``: a part of a reasoning summary begins."""
+
+    part = Field(as_object)
+    """The part, still empty."""
+
+
+class ResponseReasoningSummaryPartDoneEvent(
+    ResponseStreamEvent, types=("response.reasoning_summary_part.done",)
+):
+    """``response.reasoning_summary_part.done``: a part of a reasoning summary has ended."""
+
+    part = Field(as_object)
+    """All of it."""
+    status = Field(as_optional_text)
+    """``incomplete`` where it broke off."""
+
+
+class ResponseReasoningSummaryTextDeltaEvent(
+    ResponseStreamEvent, types=("response.reasoning_summary_text.delta",)
+):
+    """``response.reasoning_summary_text.delta``: more of a reasoning summary."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseReasoningSummaryTextDoneEvent(
+    ResponseStreamEvent, types=("response.reasoning_summary_text.done",)
+):
+    """``response.reasoning_summary_text.done``: the text of a part of it is whole."""
+
+    text = Field(as_text)
+    """All of it."""
+
+
+class ResponseReasoningTextDeltaEvent(
+    ResponseStreamEvent, types=("response.reasoning_text.delta",)
+):
+    """``response.reasoning_text.delta``: more of the reasoning itself."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseReasoningTextDoneEvent(ResponseStreamEvent, types=("response.reasoning_text.done",)):
+    """``response.reasoning_text.done``: a text of the reasoning itself is whole."""
+
+    text = Field(as_text)
+    """All of it."""
+
+
+class ResponseFunctionCallArgumentsDeltaEvent(
+    ResponseStreamEvent, types=("response.function_call_arguments.delta",)
+):
+    """``response.function_call_arguments.delta``: more of a function call's arguments."""
+
+    delta = Field(as_text)
+    """JSON text to append."""
+
+
+class ResponseFunctionCallArgumentsDoneEvent(
+    ResponseStreamEvent, types=("response.function_call_arguments.done",)
+):
+    """``response.function_call_arguments.done``: a function call's arguments are whole."""
+
+    name = Field(as_optional_text)
+    """The function; in newer streams."""
+    arguments = Field(as_text)
+    """JSON text."""
+
+
+class ResponseCustomToolCallInputDeltaEvent(
+    ResponseStreamEvent, types=("response.custom_tool_call_input.delta",)
+):
+    """``response.custom_tool_call_input.delta``: more of the input of a custom tool."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseCustomToolCallInputDoneEvent(
+    ResponseStreamEvent, types=("response.custom_tool_call_input.done",)
+):
+    """``response.custom_tool_call_input.done``: the input of a custom tool is whole."""
+
+    input = Field(as_text)
+    """All of it."""
+
+
+class ResponseMcpCallArgumentsDeltaEvent(
+    ResponseStreamEvent, types=("response.mcp_call_arguments.delta",)
+):
+    """``response.mcp_call_arguments.delta``: more of the arguments for a tool of an MCP server."""
+
+    delta = Field(as_text)
+    """JSON text to append."""
+
+
+class ResponseMcpCallArgumentsDoneEvent(
+    ResponseStreamEvent, types=("response.mcp_call_arguments.done",)
+):
+    """``response.mcp_call_arguments.done``: the arguments for a tool of an MCP server are whole."""
+
+    arguments = Field(as_text)
+    """JSON text."""
+
+
+class ResponseCodeInterpreterCallCodeDeltaEvent(
+    ResponseStreamEvent, types=("response.code_interpreter_call_code.delta",)
+):
+    """``response.code_interpreter_call_code.delta``: more code for the code interpreter."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseCodeInterpreterCallCodeDoneEvent(
+    ResponseStreamEvent, types=("response.code_interpreter_call_code.done",)
+):
+    """``response.code_interpreter_call_code.done``: the code for the code interpreter is whole."""
+
+    code = Field(as_text)
+    """All of it."""
+
+
+class ResponseImageGenCallPartialImageEvent(
+    ResponseStreamEvent, types=("response.image_generation_call.partial_image",)
+):
+    """``response.image_generation_call.partial_image``: an image as far as it is generated."""
+
+    partial_image_index = Field(as_int)
+    """Counted from 0."""
+    partial_image_b64 = Field(as_text)
+    """Base64."""
+    size = Field(as_optional_text)
+    """As ``1024x1024``."""
+    quality = Field(as_optional_text)
+    """As ``high``."""
+    background = Field(as_optional_text)
+    """As ``transparent``."""
+    output_format = Field(as_optional_text)
+    """As ``png``."""
+
+
+class ResponseShellCallCommandAddedEvent(
+    ResponseStreamEvent, types=("response.shell_call_command.added",)
+):
+    """``response.shell_call_command.added``: a command of a shell call begins."""
+
+    command = Field(as_text)
+    """The beginning of it."""
+
+
+class ResponseShellCallCommandDeltaEvent(
+    ResponseStreamEvent, types=("response.shell_call_command.delta",)
+):
+    """``response.shell_call_command.delta``: more of a command."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseShellCallCommandDoneEvent(
+    ResponseStreamEvent, types=("response.shell_call_command.done",)
+):
+    """``response.shell_call_command.done``: a command is whole."""
+
+    command = Field(as_text)
+    """All of it."""
+
+
+class ResponseShellCallOutputContentDeltaEvent(
+    ResponseStreamEvent, types=("response.shell_call_output_content.delta",)
+):
+    """``response.shell_call_output_content.delta``: more of what a command wrote."""
+
+    delta = Field(as_object)
+    """``stdout`` and ``stderr``: text to append."""
+
+
+class ResponseShellCallOutputContentDoneEvent(
+    ResponseStreamEvent, types=("response.shell_call_output_content.done",)
+):
+    """``response.shell_call_output_content.done``: all that a command wrote."""
+
+    output = Field(as_objects)
+    """Each with ``outcome``, ``stdout`` and ``stderr``."""
+
+
+class ResponseAudioDeltaEvent(ResponseStreamEvent, types=("response.audio.delta",)):
+    """``response.audio.delta``: more sound."""
+
+    delta = Field(as_text)
+    """Base64, each piece on its own."""
+
+
+class ResponseAudioDoneEvent(ResponseStreamEvent, types=("response.audio.done",)):
+    """``response.audio.done``: the sound is whole."""
+
+
+class ResponseAudioTranscriptDeltaEvent(
+    ResponseStreamEvent, types=("response.audio.transcript.delta",)
+):
+    """``response.audio.transcript.delta``: more of what the sound says."""
+
+    delta = Field(as_text)
+    """Text to append."""
+
+
+class ResponseAudioTranscriptDoneEvent(
+    ResponseStreamEvent, types=("response.audio.transcript.done",)
+):
+    """``response.audio.transcript.done``: the transcript is whole."""
+
+
+class ResponseItemStatusEvent(
+    ResponseStreamEvent,
+    types=(
+        "response.web_search_call.in_progress",
+        "response.web_search_call.searching",
+        "response.web_search_call.completed",
+        "response.file_search_call.in_progress",
+        "response.file_search_call.searching",
+        "response.file_search_call.completed",
+        "response.code_interpreter_call.in_progress",
+        "response.code_interpreter_call.interpreting",
+        "response.code_interpreter_call.completed",
+        "response.image_generation_call.in_progress",
+        "response.image_generation_call.generating",
+        "response.image_generation_call.completed",
+        "response.mcp_call.in_progress",
+        "response.mcp_call.completed",
+        "response.mcp_call.failed",
+        "response.mcp_list_tools.in_progress",
+        "response.mcp_list_tools.completed",
+        "response.mcp_list_tools.failed",
+        "response.compaction.compacting",
+    ),
+):
+    """A hosted tool goes about its work; the type says which, and how far it is.
+
+    Such as ``response.web_search_call.searching`` (docs/openai.md, 4.2).
+
+    One class for the types that say no more: those of ``web_search_call``,
+    ``file_search_call``, ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``,
+    ``mcp_list_tools`` and ``compaction``.
+    """
+
+    @property
+    def status(self) -> str:
+        """The last part of the type, as ``in_progress``, ``searching`` or ``completed``."""
+        return self.type.rpartition(".")[2]

@@ -1,0 +1,86 @@
+"""JSON objects, and events of them, whose known keys are attributes of known types.
+
+    class Response(JSONObject):
+        status = Field(as_optional_text)
+
+A field is read when it is asked for, so that such an object costs no more than its dict,
+and every key that was sent is kept. A value of another shape than the reference says is
+as good as absent (O11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, Self, TypeVar, overload
+
+from .._chat.chunks import JSONObject
+
+__all__ = [
+    "Field",
+    "as_int",
+    "as_number",
+    "as_object",
+    "as_objects",
+    "as_optional_object",
+    "as_optional_text",
+    "as_text",
+]
+
+T = TypeVar("T")
+
+
+class Keyed(Protocol):
+    """What fields can be read from."""
+
+    def get(self, key: str, /) -> Any: ...
+
+
+class Field(Generic[T]):
+    """The key of its own name, as one type."""
+
+    def __init__(self, read: Callable[[Any], T]) -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, value: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, value: Keyed, owner: type) -> T: ...
+
+    def __get__(self, value: Keyed | None, owner: type) -> Self | T:
+        return self if value is None else self._read(value.get(self._name))
+
+
+def as_text(value: Any) -> str:
+    """Return a text, empty where none was sent."""
+    return value if isinstance(value, str) else ""
+
+
+def as_optional_text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def as_int(value: Any) -> int | None:
+    return value if type(value) is int else None  # true and false are none
+
+
+def as_number(value: Any) -> float | None:
+    return value if type(value) in (int, float) else None
+
+
+def as_object(value: Any) -> JSONObject:
+    """Return an object, empty where none was sent."""
+    return JSONObject(value) if isinstance(value, dict) else JSONObject()
+
+
+def as_optional_object(value: Any) -> JSONObject | None:
+    return JSONObject(value) if isinstance(value, dict) else None
+
+
+def as_objects(value: Any) -> list[JSONObject]:
+    """Return the objects of a list; none where there is no list."""
+    items = value if isinstance(value, list) else []
+    return [JSONObject(item) for item in items if isinstance(item, dict)]

@@ -1,0 +1,103 @@
+"""A response as one value: what the endpoint would have answered without streaming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .._chat.chunks import JSONObject
+from .._chat.stream import _Text
+from .fields import (
+    Field,
+    as_number,
+    as_objects,
+    as_optional_object,
+    as_optional_text,
+    as_text,
+)
+
+__all__ = ["Response", "ResponseFunctionToolCall"]
+
+
+class ResponseFunctionToolCall(JSONObject):
+    """An output item of type ``function_call``: one call that the model asks for.
+
+    Keys as in the API reference (docs/openai.md, 4.2).
+    """
+
+    id = Field(as_optional_text)
+    """Of the item."""
+    call_id = Field(as_optional_text)
+    """What the output of the call has to name."""
+    name = Field(as_optional_text)
+    """The function."""
+    arguments = Field(as_text)
+    """JSON text; a part of it where the response broke off."""
+    status = Field(as_optional_text)
+    """``in_progress``, ``completed`` or ``incomplete``."""
+
+
+class Response(JSONObject):
+    """The ``response`` of the API reference (docs/openai.md, 4). What never came is None, or empty.
+
+    Keys beyond those below, as ``metadata`` or ``service_tier``, can be read as attributes
+    too.
+    """
+
+    id = Field(as_optional_text)
+    """What asks for it again, or goes on from it."""
+    created_at = Field(as_number)
+    """Unix seconds."""
+    model = Field(as_optional_text)
+    """The model that answers."""
+    status = Field(as_optional_text)
+    """``queued``, ``in_progress``, ``completed``, ``failed``, ``cancelled``, ``incomplete``."""
+    output = Field(as_objects)
+    """Messages, reasoning, calls of tools: the output items."""
+    usage = Field(as_optional_object)
+    """The last count of tokens, as sent."""
+    error = Field(as_optional_object)
+    """Why it failed: ``code`` and ``message``."""
+    incomplete_details = Field(as_optional_object)
+    """Why it is incomplete: ``reason`` is ``max_output_tokens`` or ``content_filter``."""
+
+    def __repr__(self) -> str:
+        return f"Response({super().__repr__()})"
+
+    @property
+    def output_text(self) -> str:
+        """The ``output_text`` parts of all messages, with nothing between them."""
+        return _joined(_parts(self.output, "message", "content", "output_text"), "text") or ""
+
+    @property
+    def refusal(self) -> str | None:
+        """The refusals of all messages, with nothing between them; None without any."""
+        return _joined(_parts(self.output, "message", "content", "refusal"), "refusal")
+
+    @property
+    def reasoning_summary(self) -> str | None:
+        """All parts of all summaries, with nothing between them; None without any."""
+        return _joined(_parts(self.output, "reasoning", "summary", "summary_text"), "text")
+
+    @property
+    def function_calls(self) -> list[ResponseFunctionToolCall]:
+        """The calls of functions, in output order."""
+        calls = (item for item in self.output if item.get("type") == "function_call")
+        return [ResponseFunctionToolCall(item) for item in calls]
+
+
+def _parts(items: list[JSONObject], type: str, key: str, part_type: str) -> Iterator[JSONObject]:
+    for item in items:
+        if item.get("type") == type:
+            for part in as_objects(item.get(key)):
+                if part.get("type") in (part_type, None):
+                    yield part
+
+
+def _joined(parts: Iterator[JSONObject], key: str) -> str | None:
+    # O34; O24: two halves of a character may meet here too.
+    text = _Text()
+    for part in parts:
+        value: Any = part.get(key)
+        text.add(value if isinstance(value, str) else None)
+    return text.joined()

@@ -1,0 +1,135 @@
+"""event -> typed event, for every stream whose events say what they are.
+
+    transcript = TypedEventStream()
+    for event in events:
+        typed = transcript.receive_event(event)
+        if typed is not None and typed.type == "transcript.text.delta":
+            print(typed.data.delta, end="")
+    transcript.receive_eof()                   # raises where the stream broke off
+
+Nothing is accumulated here; ``ResponseStream`` does that for Responses. Knows no
+transport. Rules are cited by their numbers in docs/openai.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .._chat.chunks import JSONObject
+from .._errors import APIError, ChatError, MalformedChunk, StreamTruncated, error_in
+
+if TYPE_CHECKING:
+    from sse_core import ServerSentEvent
+
+__all__ = ["TypedEvent", "TypedEventStream"]
+
+FINAL_TYPES = (
+    "transcript.text.done",
+    "speech.audio.done",
+    "image_generation.completed",
+    "image_edit.completed",
+)
+
+
+@dataclass(slots=True)
+class TypedEvent:
+    """One event that says what it is (docs/openai.md, 4.1 and 5)."""
+
+    type: str
+    """Its JSON ``type``, or the name of the event where that is missing."""
+    data: JSONObject
+    """Its JSON object, as it was sent."""
+
+    def get(self, key: str) -> Any:
+        """Return a value of the object as it was sent, or None."""
+        return self.data.get(key)
+
+
+class TypedEventStream:
+    """Reads streams of typed events: transcriptions, speech, images, and others like them.
+
+    Their events are those of OpenAI's API reference: ``transcript.text.delta``,
+    ``speech.audio.delta``, ``image_generation.partial_image`` and so on (docs/openai.md, 5).
+
+    Args:
+        final_types: the types after which the stream may end; by default those of
+            ``/audio/transcriptions``, ``/audio/speech`` and ``/images/…``. Where there are
+            none, ``()``, ``[DONE]`` is the end, as it is for Assistants.
+        loads: decodes JSON text; the standard ``json.loads`` by default. It may raise
+            ValueError or RecursionError.
+    """
+
+    def __init__(
+        self,
+        final_types: Collection[str] = FINAL_TYPES,
+        *,
+        loads: Callable[[str], Any] = json.loads,
+    ) -> None:
+        self._final_types = final_types
+        self._loads = loads
+        self._failed = False
+        self.done = False
+        """Whether ``[DONE]`` came. Nothing after it is looked at."""
+        self.complete = False
+        """Whether the stream may end here. More can come: of several images each has an end."""
+
+    def receive_event(self, event: ServerSentEvent) -> TypedEvent | None:
+        """Take the next event; return it with its type, or None for one that says nothing.
+
+        Raises:
+            APIError: the event reports an error.
+            MalformedChunk: its data is not JSON, or JSON but no object.
+            StreamTruncated: ``[DONE]`` came before an event of a final type.
+            Nothing is read after any of them: later events give None.
+        """
+        if self.done or self._failed:
+            return None
+        try:
+            return self._receive(event)
+        except ChatError:
+            self._failed = True
+            raise
+
+    def receive_eof(self) -> None:
+        """Take the end of the stream, where the body ended as HTTP has it.
+
+        Raises:
+            StreamTruncated: no event of a final type came. An empty body is truncated as well.
+        """
+        if not (self.complete or self._failed):
+            self._failed = True
+            raise StreamTruncated(message="the stream ended before its final event")
+
+    def _receive(self, event: ServerSentEvent) -> TypedEvent | None:
+        data = event.data.strip()
+        if not data:
+            return None  # O4: also of an event named error
+        if data == "[DONE]":
+            self.done = True
+            self.complete = self.complete or not self._final_types
+            self.receive_eof()
+            return None
+        try:
+            value = self._loads(data)
+        except (ValueError, RecursionError) as exc:
+            if event.event == "error":
+                raise APIError(data) from None  # O8
+            raise MalformedChunk(event, None, str(exc)[:200]) from exc
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            reason = f"expected an object, got {value.__class__.__name__}"
+            raise MalformedChunk(event, None, reason)
+        type = value.get("type")
+        if not (isinstance(type, str) and type):
+            type = event.event  # O30
+        # O30: events of a response speak of errors that are not the stream's.
+        if not type.startswith("response.") and (error := error_in(value, event.event)):
+            raise APIError(**error)
+        if type in ("ping", "keepalive"):
+            return None
+        self.complete = self.complete or type in self._final_types
+        return TypedEvent(type, JSONObject(value))

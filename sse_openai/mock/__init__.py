@@ -1,0 +1,16 @@
+"""An OpenAI-compatible endpoint that needs no model and no network, for tests.
+
+``MockOpenAI`` is an ASGI application that says what a script tells it to; ``MockServer``
+serves one over HTTP from a thread; pytest has that as the fixture ``mock_openai``.
+docs/testing.md shows how to use them, and describes scripts.
+"""
+
+from __future__ import annotations
+
+from .app import MockOpenAI
+from .log import LoggedRequest
+from .reply import Recording
+from .script import Script, ScriptError
+from .server import MockServer
+
+__all__ = ["LoggedRequest", "MockOpenAI", "MockServer", "Recording", "Script", "ScriptError"]

@@ -1,0 +1,115 @@
+"""A reply -> the same reply as a broken peer or network delivers it. No I/O, nothing random."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from sse_core._encoder import encode_comment
+
+from .reply import Piece, Reply
+
+__all__ = ["LINE_ENDS", "Fault"]
+
+LINE_ENDS: Final = {"lf": b"\n", "cr": b"\r", "crlf": b"\r\n"}
+
+BOM: Final = "\N{BYTE ORDER MARK}".encode()
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Fault:
+    """What becomes of a reply on its way. The default is: nothing."""
+
+    cut: int | None = None
+    """Bytes of the body after which the connection is closed, without the response's end."""
+    by: Literal["fin", "reset"] = "fin"
+    """How it is closed."""
+    silence: float | None = None
+    """Seconds without a byte, ``math.inf`` for ever."""
+    after: int = 0
+    """Bytes of the body before the silence."""
+    comments: float | None = None
+    """How many comments make up the stream, instead of events; ``math.inf`` for no end."""
+    every: float = 0.0
+    """Seconds before each comment."""
+    content_type: str | None = None
+    """In place of what the body is."""
+    bom: bool = False
+    """Whether the stream begins with a byte order mark."""
+    line_end: str = "lf"
+    """Of the stream's lines: ``lf``, ``cr`` or ``crlf``."""
+    chunk: int | None = None
+    """Bytes in each piece; 1 is bytewise."""
+    done: bool = True
+    """Whether the stream has its last event."""
+    json: bool = False
+    """Whether what was asked for as a stream is answered in one piece of JSON."""
+
+    def applied(self, reply: Reply) -> Reply:
+        """Return the reply with the faults in it."""
+        pieces = reply.pieces
+        if reply.streamed:
+            pieces = self._stream(pieces)
+        if self.chunk is not None:
+            pieces = _rechunked(pieces, self.chunk)
+        if self.silence is not None:
+            pieces = _silent(pieces, self.after, self.silence)
+        if self.cut is not None:
+            pieces = _cut(pieces, self.cut)
+        headers = reply.headers
+        if self.content_type is not None:
+            others = [field for field in headers if field[0] != b"content-type"]
+            headers = ((b"content-type", self.content_type.encode()), *others)
+        end = reply.end if self.cut is None else self.by
+        return replace(reply, headers=headers, pieces=pieces, end=end)
+
+    def _stream(self, pieces: Iterable[Piece]) -> Iterable[Piece]:
+        if self.comments is not None:
+            pieces = _comments(self.comments, self.every)
+        elif not self.done:
+            pieces = (piece for piece, _ in itertools.pairwise(pieces))
+        if self.line_end != "lf":
+            line_end = LINE_ENDS[self.line_end]
+            pieces = ((pause, data.replace(b"\n", line_end)) for pause, data in pieces)
+        return itertools.chain([(0.0, BOM)], pieces) if self.bom else pieces
+
+
+def _comments(count: float, every: float) -> Iterator[Piece]:
+    comment = encode_comment("keep-alive")
+    numbers = itertools.count() if count == math.inf else range(int(count))
+    return ((every, comment) for _ in numbers)
+
+
+def _rechunked(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
+    for pause, data in pieces:
+        yield pause, data[:size]
+        for start in range(size, len(data), size):
+            yield 0.0, data[start : start + size]
+
+
+def _cut(pieces: Iterable[Piece], left: int) -> Iterator[Piece]:
+    """Yield what is up to that many bytes, at least a piece without any: the head."""
+    yield 0.0, b""
+    for pause, data in pieces:
+        if left <= 0:
+            return
+        yield pause, data[:left]
+        left -= len(data)
+
+
+def _silent(pieces: Iterable[Piece], after: int, silence: float) -> Iterator[Piece]:
+    yield 0.0, b""
+    left: int | None = after
+    for pause, data in pieces:
+        if left is None or len(data) <= left:
+            yield pause, data
+            left = left and left - len(data)
+        else:
+            yield pause, data[:left]
+            yield silence, data[left:]
+            left = None
+    if left is not None:
+        yield silence, b""

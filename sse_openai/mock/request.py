@@ -1,0 +1,371 @@
+"""A request's body -> what it asks of the mock, or the error that the API would answer.
+
+Nothing is made up and nothing is let through: a field of the wrong type, a value out of
+range or a combination that the API refuses is a ``Refusal``, with the field's name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from .errors import Refusal
+from .reply import utf8
+
+__all__ = ["AnyRequest", "ChatRequest", "ResponsesRequest"]
+
+T = TypeVar("T")
+
+MAX_CHOICES: Final = 128
+"""The specification's limit of ``n``."""
+ROLES: Final = ("developer", "system", "user", "assistant", "tool", "function")
+
+
+@dataclass(slots=True, frozen=True)
+class _Tool:
+    name: str
+    parameters: dict[str, Any] | None
+    """A JSON Schema."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class AnyRequest:
+    """What a valid request asks for, whichever API it is for."""
+
+    model: str
+    user: str
+    """The text of the user's last message."""
+    prompt_tokens: int
+    stream: bool
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None
+    calls: tuple[_Tool, ...]
+    """The tools to call; none of them for an answer in text."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ChatRequest(AnyRequest):
+    """A body of ``POST /chat/completions``."""
+
+    include_usage: bool
+    n: int
+    logprobs: bool
+    top_logprobs: int
+
+    @classmethod
+    def from_body(cls, body: bytes) -> ChatRequest:
+        """Read a request's body; Refusal for what the API would refuse."""
+        fields = _Fields.from_body(body)
+        model = _read_model(fields)
+        fields.required("messages", list)
+        messages = fields.objects("messages")
+        if not messages:
+            raise fields.invalid("messages", "expected at least one message", "empty_array")
+        texts, user, question = _read_messages(messages)
+        stream = fields.optional("stream", bool) or False
+        logprobs, top_logprobs = _read_logprobs(fields)
+        return cls(
+            model=model,
+            user=user,
+            prompt_tokens=_count(texts),
+            stream=stream,
+            include_usage=_read_stream_options(fields, stream),
+            n=fields.integer("n", 1, MAX_CHOICES) or 1,
+            stop=_read_stop(fields),
+            max_tokens=_read_max_tokens(fields),
+            logprobs=logprobs,
+            top_logprobs=top_logprobs,
+            calls=_read_calls(fields, question, _read_chat_tool),
+        )
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ResponsesRequest(AnyRequest):
+    """A body of ``POST /responses``."""
+
+    background: bool
+    store: bool
+    echoed: dict[str, Any]
+    """Fields that the response repeats."""
+
+    @classmethod
+    def from_body(cls, body: bytes) -> ResponsesRequest:
+        """Read a request's body; Refusal for what the API would refuse."""
+        fields = _Fields.from_body(body)
+        model = _read_model(fields)
+        instructions = fields.optional("instructions", str)
+        texts, user, question = _read_input(fields)
+        background = fields.optional("background", bool) or False
+        store = fields.optional("store", bool)
+        if background and store is False:
+            raise fields.invalid("background", "it needs 'store'")
+        stream = fields.optional("stream", bool) or False
+        _read_stream_options(fields, stream)
+        max_tokens = fields.integer("max_output_tokens", 1)
+        return cls(
+            model=model,
+            user=user,
+            prompt_tokens=_count([*texts, *([instructions] if instructions else ())]),
+            stream=stream,
+            max_tokens=max_tokens,
+            calls=_read_calls(fields, question, _read_tool, choice_in=""),
+            background=background,
+            store=store is not False,
+            echoed={
+                "instructions": instructions,
+                "max_output_tokens": max_tokens,
+                "metadata": fields.optional("metadata", dict) or {},
+                "parallel_tool_calls": fields.optional("parallel_tool_calls", bool) is not False,
+                "previous_response_id": fields.optional("previous_response_id", str),
+                "tool_choice": fields.anything("tool_choice") or "auto",
+                "tools": fields.anything("tools") or [],
+            },
+        )
+
+
+class _Fields:
+    """A JSON object of the request, and where it stands. Every misfit is a Refusal.
+
+    To the API a field that is null is as good as absent.
+    """
+
+    def __init__(self, values: dict[str, Any], path: str = "") -> None:
+        self._values = values
+        self._path = path
+
+    @classmethod
+    def from_body(cls, body: bytes) -> _Fields:
+        try:
+            values = json.loads(body, parse_constant=_finite, parse_float=_finite)
+        except ValueError:
+            # Not JSON, not UTF-8, or an integer of more digits than int() reads.
+            raise Refusal("We could not parse the JSON body of your request.") from None
+        if type(values) is not dict:
+            raise Refusal(f"Invalid body: expected an object, but got {_json_type(values)}.")
+        return cls(values)
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        value = self._values.get(name)
+        # type() rather than isinstance(): to Python, True is an integer.
+        if value is None or type(value) is kind:
+            return value
+        raise self.invalid_type(name, kind, value)
+
+    def required(self, name: str, kind: type[T]) -> T:
+        value = self.optional(name, kind)
+        if value is None:
+            param = self._path + name
+            message = f"Missing required parameter: '{param}'."
+            raise Refusal(message, param, code="missing_required_parameter")
+        return value
+
+    def integer(self, name: str, low: int, high: int | None = None) -> int | None:
+        value = self.optional(name, int)
+        # The value is not repeated: str() refuses thousands of digits.
+        if value is not None and value < low:
+            raise self.invalid(name, f"expected a value >= {low}", "integer_below_min_value")
+        if value is not None and high is not None and value > high:
+            raise self.invalid(name, f"expected a value <= {high}", "integer_above_max_value")
+        return value
+
+    def strings(self, name: str) -> list[str]:
+        """Return a field that holds a string or an array of strings."""
+        value = self._values.get(name)
+        if type(value) is not list:
+            text = self.optional(name, str)
+            return [] if text is None else [text]
+        for index, item in enumerate(value):
+            if type(item) is not str:
+                raise self.invalid_type(f"{name}[{index}]", str, item)
+        return value
+
+    def object(self, name: str) -> _Fields:
+        return _Fields(self.required(name, dict), f"{self._path}{name}.")
+
+    def objects(self, name: str) -> list[_Fields]:
+        """Return the objects of an array; none where the field is absent."""
+        objects = []
+        for index, item in enumerate(self.optional(name, list) or ()):
+            if type(item) is not dict:
+                raise self.invalid_type(f"{name}[{index}]", dict, item)
+            objects.append(_Fields(item, f"{self._path}{name}[{index}]."))
+        return objects
+
+    def anything(self, name: str) -> Any:
+        return self._values.get(name)
+
+    def has(self, name: str, kind: type) -> bool:
+        return type(self._values.get(name)) is kind
+
+    def invalid_type(self, name: str, kind: type, value: Any) -> Refusal:
+        reason = f"expected {_JSON_TYPES[kind]}, but got {_json_type(value)} instead"
+        return self.invalid(name, reason, "invalid_type")
+
+    def invalid(self, name: str, reason: str, code: str = "invalid_value") -> Refusal:
+        param = self._path + name
+        return Refusal(f"Invalid '{param}': {reason}.", param, code=code)
+
+
+_JSON_TYPES: Final[dict[type, str]] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    int: "an integer",
+    float: "a decimal",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
+def _json_type(value: Any) -> str:
+    return _JSON_TYPES[type(value)]
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} cannot be written as JSON again")
+    return value
+
+
+def _read_model(fields: _Fields) -> str:
+    model = fields.required("model", str)
+    if not model:
+        raise fields.invalid("model", "it is empty")
+    return model
+
+
+def _count(texts: Iterable[str]) -> int:
+    return sum(math.ceil(len(utf8(text)) / 4) for text in texts)
+
+
+def _read_messages(messages: list[_Fields]) -> tuple[list[str], str, str]:
+    """Return each message's text, the last one of the user's, and that again if it is the last."""
+    roles = [message.required("role", str) for message in messages]
+    for message, role in zip(messages, roles, strict=True):
+        if role not in ROLES:
+            raise message.invalid("role", f"expected one of {', '.join(ROLES)}")
+    texts = [_read_text(message) for message in messages]
+    by_user = [text for role, text in zip(roles, texts, strict=True) if role == "user"]
+    user = by_user[-1] if by_user else ""
+    return texts, user, user if roles[-1:] == ["user"] else ""
+
+
+def _read_input(fields: _Fields) -> tuple[list[str], str, str]:
+    """Return what ``_read_messages`` does, of a text or of a list of items."""
+    if fields.has("input", str):
+        text = fields.required("input", str)
+        return [text], text, text
+    fields.required("input", list)
+    items = fields.objects("input")
+    if not items:
+        raise fields.invalid("input", "expected at least one item", "empty_array")
+    types = [item.optional("type", str) for item in items]
+    messages = [
+        item
+        for item, type in zip(items, types, strict=True)
+        if type == "message" or (type is None and item.required("role", str))
+    ]
+    texts, user, question = _read_messages(messages)
+    # What follows the user's last message is no question: the output of a call, say.
+    return texts, user, question if messages[-1:] == items[-1:] else ""
+
+
+def _read_text(message: _Fields) -> str:
+    if not message.has("content", list):
+        return message.optional("content", str) or ""
+    return "".join(part.optional("text", str) or "" for part in message.objects("content"))
+
+
+def _read_logprobs(fields: _Fields) -> tuple[bool, int]:
+    logprobs = fields.optional("logprobs", bool) or False
+    top_logprobs = fields.integer("top_logprobs", 0, 20)
+    if top_logprobs is not None and not logprobs:
+        raise fields.invalid("top_logprobs", "it needs 'logprobs'")
+    return logprobs, top_logprobs or 0
+
+
+def _read_stream_options(fields: _Fields, stream: bool) -> bool:
+    if fields.optional("stream_options", dict) is None:
+        return False
+    if not stream:
+        raise fields.invalid("stream_options", "it needs 'stream'")
+    options = fields.object("stream_options")
+    options.optional("include_obfuscation", bool)  # checked, and not imitated
+    return options.optional("include_usage", bool) or False
+
+
+def _read_stop(fields: _Fields) -> tuple[str, ...]:
+    stop = fields.strings("stop")
+    if len(stop) > 4:
+        reason = f"expected at most 4 strings, but got {len(stop)}"
+        raise fields.invalid("stop", reason, "array_above_max_length")
+    if "" in stop:
+        raise fields.invalid("stop", "a string is empty")
+    return tuple(stop)
+
+
+def _read_max_tokens(fields: _Fields) -> int | None:
+    old = fields.integer("max_tokens", 1)
+    new = fields.integer("max_completion_tokens", 1)
+    if old is not None and new is not None:
+        raise fields.invalid("max_tokens", "'max_completion_tokens' is set as well")
+    return old if new is None else new
+
+
+def _read_calls(
+    fields: _Fields,
+    question: str,
+    read_tool: Callable[[_Fields], _Tool],
+    choice_in: str = "function",
+) -> tuple[_Tool, ...]:
+    """Return the tools to call, by the rule that MockOpenAI documents.
+
+    A choice has the function's name in its own key ``choice_in``, or in itself.
+    """
+    tools = {tool.name: tool for tool in map(read_tool, fields.objects("tools"))}
+    parallel = fields.optional("parallel_tool_calls", bool)
+    if fields.has("tool_choice", dict):
+        named = fields.object("tool_choice")
+        name = (named.object(choice_in) if choice_in else named).required("name", str)
+        if name not in tools:
+            raise fields.invalid("tool_choice", "the function is not among 'tools'")
+        return (tools[name],)
+    choice = fields.optional("tool_choice", str)
+    if choice not in (None, "none", "auto", "required"):
+        raise fields.invalid("tool_choice", "expected none, auto, required or a function")
+    if choice is not None and not tools:
+        raise fields.invalid("tool_choice", "it needs 'tools'")
+    if choice == "none":
+        return ()
+    question = question.casefold()
+    calls = [tool for name, tool in tools.items() if name.casefold() in question]
+    if choice == "required" and not calls:
+        calls = list(tools.values())[:1]
+    return tuple(calls[:1] if parallel is False else calls)
+
+
+def _read_chat_tool(tool: _Fields) -> _Tool:
+    _read_tool_type(tool)
+    return _read_function(tool.object("function"))
+
+
+def _read_tool(tool: _Fields) -> _Tool:
+    _read_tool_type(tool)
+    return _read_function(tool)
+
+
+def _read_tool_type(tool: _Fields) -> None:
+    if tool.required("type", str) != "function":
+        raise tool.invalid("type", "the mock knows functions only")
+
+
+def _read_function(function: _Fields) -> _Tool:
+    name = function.required("name", str)
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
+        raise function.invalid("name", "expected 1 to 64 of a-z, A-Z, 0-9, _ and -")
+    return _Tool(name, function.optional("parameters", dict))

@@ -1,0 +1,276 @@
+"""A turn -> a response as the API writes it: whole, in typed events, and again later.
+
+All events of a response are made when it is created; ``Responses`` keeps those that can be
+asked for again. No clock decides how far a background response is, so that tests see the
+same each time: it is queued when it is created, in progress when it is asked for first,
+and has come to its end when it is asked for again, or when a stream of it was read to its end.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
+
+from .chat import CREATED
+from .errors import Refusal, error_events, error_object
+from .reply import Piece, Reply, event, json_reply, stream_reply
+from .request import ResponsesRequest
+from .turn import Part, Token, Turn
+
+__all__ = ["Response", "Responses"]
+
+MAX_STORED: Final = 1000
+"""Responses that can be asked for again; the oldest goes first."""
+
+_Event: TypeAlias = tuple[float, str, dict[str, Any]]
+"""The pause before it, its type, its fields."""
+
+_INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_FINISHED: Final = ("completed", "failed", "incomplete")
+
+
+class Response:
+    """One answer to one request."""
+
+    def __init__(self, number: int, request: ResponsesRequest, turn: Turn) -> None:
+        self.id = f"resp_{number:06d}"
+        self.request = request
+        self._number = number
+        self._turn = turn
+        self._error: dict[str, Any] | None = None
+        if turn.error is not None:
+            self._error = error_object(turn.error)
+        self._status = "queued" if request.background else "in_progress"
+        self._end = self._final()
+        self._pieces = list(self._encoded())
+
+    def created(self, *, stream: bool) -> Reply:
+        """Answer the request that creates it."""
+        if stream:
+            return stream_reply(self._rest(-1))
+        if self.request.background:
+            return json_reply(200, self._as_of_now())
+        self._status = self._end["status"]
+        if self._error is not None and self._turn.shape != "failed":
+            return json_reply(500, {"error": self._error}, pause=self._turn.seconds)
+        return json_reply(200, self._end, pause=self._turn.seconds)
+
+    def retrieved(self) -> Reply:
+        """Answer who asks how far it is."""
+        if self._status == "queued":
+            self._status = "in_progress"
+        elif self._status == "in_progress":
+            self._status = self._end["status"]
+        return json_reply(200, self._as_of_now())
+
+    def resumed(self, after: int) -> Reply:
+        """Answer who goes on reading it after an event."""
+        if not (self.request.background and self.request.stream):
+            raise Refusal(
+                "This response cannot be streamed because it was not created with "
+                "'background' and 'stream'.",
+                "stream",
+            )
+        return stream_reply(self._rest(after))
+
+    def cancelled(self) -> Reply:
+        """Answer who wants no more of it; its streams end without an end."""
+        if not self.request.background:
+            raise Refusal("Only responses that were created with 'background' can be cancelled.")
+        if self._status not in _FINISHED:
+            self._status = "cancelled"
+        return json_reply(200, self._as_of_now())
+
+    def _rest(self, after: int) -> Iterator[Piece]:
+        for pause, data in self._pieces[after + 1 :]:
+            if self._status == "cancelled":
+                return
+            yield pause, data
+        self._status = self._end["status"]
+
+    def _as_of_now(self) -> dict[str, Any]:
+        return self._end if self._status in _FINISHED else self._snapshot(self._status)
+
+    def _snapshot(self, status: str, **fields: Any) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": CREATED,
+            "status": status,
+            "background": self.request.background,
+            "error": None,
+            "incomplete_details": None,
+            "model": self.request.model,
+            "output": [],
+            "store": self.request.store,
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "usage": None,
+            **self.request.echoed,
+            **fields,
+        }
+
+    def _final(self) -> dict[str, Any]:
+        output = [item for _, item, _ in self._items()]
+        if self._error is not None:
+            code, message = self._error["code"] or "server_error", self._error["message"]
+            error = {"code": str(code), "message": message}
+            return self._snapshot("failed", output=output, error=error)
+        usage = self._usage()
+        if reason := _INCOMPLETE.get(self._turn.finish_reason):
+            details = {"reason": reason}
+            return self._snapshot(
+                "incomplete", output=output, usage=usage, incomplete_details=details
+            )
+        return self._snapshot("completed", output=output, usage=usage)
+
+    def _encoded(self) -> Iterator[Piece]:
+        events = list(self._events())
+        breaks_off = self._error is not None and self._turn.shape != "failed"
+        while breaks_off and events[-1][1].endswith(".done"):
+            events.pop()  # nothing is said to be whole
+        for number, (pause, kind, fields) in enumerate(events):
+            yield pause, event({"type": kind, "sequence_number": number, **fields}, kind)
+        if self._error is not None and breaks_off:
+            number, shape = len(events), self._turn.shape
+            data = error_events(shape, self._error, chunk=None, sequence_number=number)
+            yield self._turn.pause, data
+
+    def _events(self) -> Iterator[_Event]:
+        states = ["queued"] if self.request.background else []
+        for state in ("created", *states, "in_progress"):
+            status = "in_progress" if state == "in_progress" else self._status
+            yield 0.0, f"response.{state}", {"response": self._snapshot(status)}
+        for index, (empty, item, parts) in enumerate(self._items()):
+            yield 0.0, "response.output_item.added", {"output_index": index, "item": empty}
+            place = {"item_id": item["id"], "output_index": index}
+            for part, tokens in enumerate(parts):
+                yield from _part_events(item, part, tokens, place)
+            yield 0.0, "response.output_item.done", {"output_index": index, "item": item}
+        if self._error is None or self._turn.shape == "failed":
+            yield self._turn.pause, f"response.{self._end['status']}", {"response": self._end}
+
+    def _items(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[list[Token]]]]:
+        """Yield each output item: as it begins, as it ends, and its tokens part by part."""
+        turn = self._turn
+        by_part = {
+            part: list(tokens)
+            for part, tokens in itertools.groupby(turn.tokens, key=attrgetter("part"))
+        }
+        if "reasoning" in by_part:
+            head = {"id": f"rs_{self._number:06d}", "type": "reasoning"}
+            summary = [{"type": "summary_text", "text": turn.text("reasoning")}]
+            yield {**head, "summary": []}, {**head, "summary": summary}, [by_part["reasoning"]]
+        spoken = [by_part[part] for part in ("text", "refusal") if part in by_part]
+        status = "incomplete" if turn.finish_reason in _INCOMPLETE or self._error else "completed"
+        if spoken or not turn.calls:
+            head = {"id": f"msg_{self._number:06d}", "type": "message", "role": "assistant"}
+            content = [_content(tokens[0].part, tokens) for tokens in spoken]
+            yield (
+                {**head, "status": "in_progress", "content": []},
+                {**head, "status": status, "content": content},
+                spoken,
+            )
+        for index, call in enumerate(turn.calls):
+            head = {
+                "id": f"fc_{self._number:06d}_{index}",
+                "type": "function_call",
+                "call_id": call.id or f"call_{self._number:06d}_{index}",
+                "name": call.name,
+            }
+            arguments = turn.text(index) or ""
+            yield (
+                {**head, "status": "in_progress", "arguments": ""},
+                {**head, "status": status, "arguments": arguments},
+                [by_part[index]],
+            )
+
+    def _usage(self) -> dict[str, Any]:
+        given = self._turn.usage or {}
+        tokens = self._turn.tokens
+        read = given.get("input_tokens", self.request.prompt_tokens)
+        written = given.get("output_tokens", len(tokens))
+        thought = sum(token.part == "reasoning" for token in tokens)
+        return {
+            "input_tokens": read,
+            "input_tokens_details": {"cached_tokens": given.get("cached_tokens", 0)},
+            "output_tokens": written,
+            "output_tokens_details": {"reasoning_tokens": given.get("reasoning_tokens", thought)},
+            "total_tokens": read + written,
+        }
+
+
+def _part_events(
+    item: dict[str, Any], index: int, tokens: list[Token], place: dict[str, Any]
+) -> Iterator[_Event]:
+    """Yield the events of one part of an item, or of a call, which has no parts."""
+    part = tokens[0].part
+    kind, key, index_key, part_kind = _KINDS.get(part, _CALL)
+    if index_key:
+        place = {**place, index_key: index}
+        yield 0.0, f"response.{part_kind}.added", {**place, "part": _content(part, [])}
+    # What tells more than the text: the reference has it in these two.
+    more: dict[str, Any] = {"logprobs": []} if part == "text" else {}
+    for token in tokens:
+        yield token.pause, f"response.{kind}.delta", {**place, "delta": token.text, **more}
+    name = {} if index_key else {"name": item["name"]}
+    whole = "".join(token.text for token in tokens)
+    yield 0.0, f"response.{kind}.done", {**place, **name, key: whole, **more}
+    if index_key:
+        yield 0.0, f"response.{part_kind}.done", {**place, "part": _content(part, tokens)}
+
+
+# Of a part of an item: the type of its text's events, the key of the text when it is whole,
+# the key of the part's index, and the type of the part's own events.
+_KINDS: Final[dict[Part, tuple[str, str, str, str]]] = {
+    "reasoning": ("reasoning_summary_text", "text", "summary_index", "reasoning_summary_part"),
+    "text": ("output_text", "text", "content_index", "content_part"),
+    "refusal": ("refusal", "refusal", "content_index", "content_part"),
+}
+_CALL: Final = ("function_call_arguments", "arguments", "", "")
+
+
+def _content(part: Part, tokens: list[Token]) -> dict[str, Any]:
+    text = "".join(token.text for token in tokens)
+    if part == "refusal":
+        return {"type": "refusal", "refusal": text}
+    if part == "reasoning":
+        return {"type": "summary_text", "text": text}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+class Responses:
+    """Those that were stored, by their ids."""
+
+    def __init__(self) -> None:
+        self._stored: OrderedDict[str, Response] = OrderedDict()
+
+    def add(self, response: Response) -> None:
+        if response.request.store:
+            self._stored[response.id] = response
+            if len(self._stored) > MAX_STORED:
+                self._stored.popitem(last=False)
+
+    def find(self, id: str) -> Response:
+        """Return it; Refusal where there is none."""
+        if id not in self._stored:
+            raise Refusal(f"Response with id '{id}' not found.", "response_id", status=404)
+        return self._stored[id]
+
+    def retrieved(self, id: str, query: dict[str, str]) -> Reply:
+        """Answer ``GET /responses/{id}``."""
+        response = self.find(id)
+        stream = query.get("stream", "false")
+        if stream not in ("true", "false"):
+            raise Refusal("Invalid 'stream': expected true or false.", "stream")
+        after = query.get("starting_after")
+        if after is not None and stream == "false":
+            raise Refusal("Invalid 'starting_after': it needs 'stream'.", "starting_after")
+        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 10):
+            raise Refusal("Invalid 'starting_after': expected an integer.", "starting_after")
+        if stream == "false":
+            return response.retrieved()
+        return response.resumed(-1 if after is None else int(after))

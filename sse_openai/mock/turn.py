@@ -1,0 +1,117 @@
+"""What an answer says, whichever API it is said through: tokens, calls, an end, a count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple, TypeAlias
+
+from .reply import dumps
+from .request import AnyRequest
+from .sampler import Sampler
+
+__all__ = ["Call", "Part", "Token", "Turn", "made_up_turn", "pace", "split"]
+
+Part: TypeAlias = str | int
+"""``reasoning``, ``text``, ``refusal``; or the index of a call."""
+
+
+class Token(NamedTuple):
+    part: Part
+    text: str
+    pause: float = 0.0
+    """Seconds before it."""
+
+
+class Call(NamedTuple):
+    name: str
+    id: str | None = None
+    """None for one that is made of the request's number."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Turn:
+    """One answer. Every choice of a chat completion says the same."""
+
+    tokens: Sequence[Token]
+    calls: Sequence[Call] = ()
+    finish_reason: str
+    pause: float = 0.0
+    """Seconds between the last token and the end."""
+    usage: Mapping[str, int] | None = None
+    """``input_tokens``, ``output_tokens``, …; None: as many as there are."""
+    error: Mapping[str, Any] | None = None
+    """What breaks the stream off after the last token, in which shape."""
+    shape: str = "openai"
+
+    def text(self, part: Part) -> str | None:
+        """Return all of one part; None where there is none of it."""
+        found = [token.text for token in self.tokens if token.part == part]
+        return "".join(found) if found else None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it has text, be it empty, and not only calls or a refusal."""
+        parts = {token.part for token in self.tokens}
+        return "text" in parts or not (self.calls or "refusal" in parts)
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes."""
+        return sum(token.pause for token in self.tokens) + self.pause
+
+
+def split(text: str) -> list[str]:
+    """Split a text into tokens: words with the space before them; others character by character.
+
+    A real tokenizer cuts elsewhere. What matters is that it is done the same way every time.
+    """
+    return re.findall(r"\s*(?:[!-~]+|\S)|\s+", text)
+
+
+def fragments(arguments: str) -> list[str]:
+    return re.findall(r"\w+|\W+", arguments)
+
+
+def pace(delay: float, jitter: float, seed: str) -> Iterator[float]:
+    """Yield the seconds before each token, up to ``jitter`` of them more or less."""
+    uniform: Callable[[float, float], float] = Random(seed).uniform
+    while True:
+        yield delay * (1 + uniform(-jitter, jitter)) if jitter else delay
+
+
+def made_up_turn(request: AnyRequest, script: Sequence[str], seconds: Iterator[float]) -> Turn:
+    """Answer a request by the rules that MockOpenAI documents."""
+    tokens: list[Token] = []
+    for index, tool in enumerate(request.calls):
+        arguments = dumps(Sampler(tool.parameters).arguments())
+        tokens += [Token(index, text, next(seconds)) for text in fragments(arguments)]
+    if not request.calls:
+        tokens = [Token("text", text, next(seconds)) for text in script]
+    sent = tokens[: request.max_tokens]
+    reason = "tool_calls" if request.calls else "stop"
+    if not request.calls and (stopped := _stopped(sent, request.stop)) is not None:
+        sent = stopped
+    elif len(sent) < len(tokens):
+        reason = "length"
+    # A call whose first fragment is beyond the limit has not been begun.
+    begun = len({token.part for token in sent}) if request.calls else 0
+    calls = [Call(tool.name) for tool in request.calls[:begun]]
+    return Turn(tokens=sent, calls=calls, finish_reason=reason)
+
+
+def _stopped(tokens: Sequence[Token], stop: tuple[str, ...]) -> list[Token] | None:
+    """Return what comes before the stop string that is complete first; None: none is."""
+    text = "".join(token.text for token in tokens)
+    found = [(start + len(each), start) for each in stop if (start := text.find(each)) >= 0]
+    if not found:
+        return None
+    _, left = min(found)
+    before: list[Token] = []
+    for token in tokens:
+        if left > 0:
+            before.append(token._replace(text=token.text[:left]))
+        left -= len(token.text)
+    return before

@@ -1,0 +1,452 @@
+"""A server between browsers and an API like OpenAI's, so that the key stays here.
+
+An ASGI application: ``POST /v1/chat/completions`` and ``POST /v1/responses`` go to the
+API with the server's key, and its answers come back as they are, frame by frame. Each
+stream is remembered, so that ``GET /v1/streams/{id}`` can go on with it. ``GET /`` is a
+page to try all this. What a request may have is decided in ``_relay_guard``, without I/O.
+
+The task that answers a POST is the one that reads the API, also after its caller has
+left: so it needs no tasks but its own, under any server, mounted or not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from hmac import compare_digest
+from typing import Any, Literal, NoReturn
+
+import anyio
+
+from sse_core import Client, SSEError
+from sse_core._frames import with_id
+from sse_core._parser import DEFAULT_MAX_EVENT_SIZE
+from sse_core._server.signals import ended_by_signals
+from sse_core._server.tasks import beside
+
+from .._endpoint.request import DEFAULT_TIMEOUT, Endpoint
+from .caller import Caller, CallerGone, Receive, Scope, Send
+from .guard import Admission, Guard, Refusal
+from .pages import DESCRIPTION, Page
+from .store import (
+    Batch,
+    FramesTrimmed,
+    MemoryStore,
+    Outcome,
+    Store,
+    StoreFull,
+    StreamInfo,
+    StreamUnknown,
+)
+from .upstream import Upstream, forwarded
+
+__all__ = [
+    "Batch",
+    "FramesTrimmed",
+    "MemoryStore",
+    "Outcome",
+    "Relay",
+    "Store",
+    "StoreFull",
+    "StreamCut",
+    "StreamInfo",
+    "StreamUnknown",
+    "from_environment",
+]
+
+STORE_TIMEOUT = 5.0
+"""Seconds for a store to take note of an end, whatever else is being cancelled."""
+
+CUT_DELAY = 0.05
+"""Seconds between the last frames and a cut: when a response breaks off, Chromium's fetch
+drops what it has received and not handed out yet."""
+
+_LIVE = (
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),  # nginx would wait for a buffer to fill
+)
+
+_ENDS: dict[Outcome, str] = {
+    "cut": "The API's answer was cut off.",
+    "stopped": "The stream was stopped.",
+    "abandoned": "The stream was given up, as nobody was reading it.",
+    "lost": "The process that read the API's answer has ended.",
+}
+
+logger = logging.getLogger("sse_openai.relay")
+
+
+class StreamCut(SSEError):
+    """A relayed stream ended before its end; raised for the server, to cut the response off."""
+
+    def __init__(self, outcome: Outcome | Literal["trimmed"]) -> None:
+        super().__init__(f"the response is cut off: {outcome}")
+        self.outcome = outcome
+
+
+class Relay:
+    """An ASGI application that relays to one API, and remembers the streams.
+
+    Args:
+        endpoint: the API and the key to it; by default what the environment says.
+        models: the only ones that may be asked for; all of the API's if None.
+        tokens: what callers have to bring as ``Authorization: Bearer …``; none if empty.
+        origins: other origins, such as ``https://app.example``, whose pages may ask. Its own
+            page always may.
+        hosts: what requests may name as their host, without port; ``"*"`` for any. By
+            default the names and addresses of the loopback interface.
+        max_body: bytes of a request's body.
+        max_concurrent: requests of one caller at a time, its token or else its address.
+        max_keep: seconds for which a stream may go on without a reader (``X-Stream-Keep``).
+        keep_alive: seconds of silence after which a reader gets a comment; None for none.
+        send_timeout: seconds after which a reader who takes nothing counts as gone.
+        max_frame_size: bytes of one frame.
+        store: where streams are remembered; by default ``MemoryStore()``.
+        client: how the API is reached: time limits, TLS, proxy.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint | None = None,
+        *,
+        models: Iterable[str] | None = None,
+        tokens: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        hosts: Iterable[str] | None = None,
+        max_body: int = 10 * 2**20,
+        max_concurrent: int = 16,
+        max_keep: float = 300.0,
+        keep_alive: float | None = 15.0,
+        send_timeout: float = 30.0,
+        max_frame_size: int | None = DEFAULT_MAX_EVENT_SIZE,
+        store: Store | None = None,
+        client: Client | None = None,
+    ) -> None:
+        self._endpoint = Endpoint() if endpoint is None else endpoint
+        self._guard = Guard(
+            models=models,
+            tokens=tokens,
+            origins=origins,
+            hosts=hosts,
+            max_body=max_body,
+            max_keep=max_keep,
+        )
+        self._max_concurrent = max_concurrent
+        self._keep_alive = keep_alive
+        self._send_timeout = send_timeout
+        self._max_frame_size = max_frame_size
+        self._store: Store = MemoryStore() if store is None else store
+        self._client = Client(timeout=DEFAULT_TIMEOUT) if client is None else client
+        self._page = Page.load()
+        self._active: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            StreamCut: after the beginning of a response that cannot be whole.
+        """
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})  # before accept: 403
+        else:
+            caller = Caller(receive, send, self._guard.cors(scope), self._send_timeout)
+            try:
+                await self._respond(scope, caller)
+            except Refusal as refusal:
+                if refusal.status >= 500:
+                    logger.warning("%s", refusal, exc_info=refusal.__cause__)
+                await caller.answer_json(refusal.status, refusal.body, refusal.headers)
+            except CallerGone:
+                pass
+
+    async def aclose(self) -> None:
+        """Close the idle connections to the API; the server's shutdown does it as well."""
+        await self._client.aclose()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _respond(self, scope: Scope, caller: Caller) -> None:
+        admission = self._guard.admit(scope)
+        match admission.action:
+            case "page":
+                await caller.answer(200, self._page.headers, self._page.body)
+            case "description":
+                await caller.answer_json(200, DESCRIPTION)
+            case "preflight":
+                await caller.answer(204, self._guard.preflight(scope), b"")
+            case "stop":
+                await self._find(admission)
+                await self._store.stop(admission.stream_id)
+                await caller.answer(204, (), b"")
+            case "models" if self._guard.models is not None:
+                await caller.answer_json(200, _model_list(self._guard.models))
+            case "resume":
+                async with self._slot(admission.caller):
+                    await self._resume(caller, admission)
+            case path:
+                async with self._slot(admission.caller):
+                    await self._relay(scope, caller, admission, path)
+
+    @asynccontextmanager
+    async def _slot(self, caller: str) -> AsyncGenerator[None]:
+        """Count a request of the caller's as one that is being answered."""
+        if self._active[caller] >= self._max_concurrent:
+            raise Refusal(
+                429,
+                f"More than {self._max_concurrent} requests at a time.",
+                code="too_many_concurrent_requests",
+                type="requests",
+                headers=((b"retry-after", b"1"),),
+            )
+        self._active[caller] += 1
+        try:
+            yield
+        finally:
+            self._active[caller] -= 1
+            if not self._active[caller]:
+                del self._active[caller]
+
+    async def _relay(self, scope: Scope, caller: Caller, admission: Admission, path: str) -> None:
+        body = await caller.read_body(self._guard.check_length)
+        # Written anew: what was looked at is what is sent, also where keys are there twice.
+        fields = None if path == "models" else self._guard.read_body(body)
+        request = self._endpoint.request(path, fields, headers=forwarded(scope["headers"]))
+        upstream = Upstream(request, self._client, self._max_frame_size)
+        attended = anyio.CancelScope()
+        try:
+            async with beside(partial(caller.watch, attended)):
+                await self._answer(caller, admission, upstream, attended)
+        finally:
+            await upstream.aclose()
+
+    async def _answer(
+        self,
+        caller: Caller,
+        admission: Admission,
+        upstream: Upstream,
+        attended: anyio.CancelScope,
+    ) -> None:
+        with attended:
+            with ended_by_signals(attended.cancel):
+                await upstream.open()
+            if not upstream.is_stream:
+                await self._pass(caller, upstream)
+                return
+        if not attended.cancelled_caught:
+            await self._stream(caller, admission, upstream)
+        elif not caller.gone.is_set():
+            raise _shutting_down()
+
+    async def _pass(self, caller: Caller, upstream: Upstream) -> None:
+        """Hand on a response that is no event stream."""
+        if upstream.status >= 400:
+            body = await upstream.read_error()
+            await caller.answer(upstream.status, upstream.headers, body)
+            return
+        await caller.start(upstream.status, upstream.headers)
+        sending = anyio.CancelScope()
+        async with beside(partial(caller.tend, sending, None)):
+            with sending:
+                try:
+                    while pieces := await upstream.next_items():
+                        await caller.send(b"".join(pieces))
+                except SSEError as exc:
+                    raise StreamCut("cut") from exc
+                await caller.send(b"", more=False)
+
+    async def _stream(self, caller: Caller, admission: Admission, upstream: Upstream) -> None:
+        """Hand on a stream, and remember it."""
+        reading = anyio.CancelScope()
+        with ended_by_signals(reading.cancel):
+            outcome = await self._remember(caller, admission, upstream, reading)
+        if outcome != "complete" and not caller.gone.is_set():
+            await _cut(outcome)
+
+    async def _remember(
+        self,
+        caller: Caller,
+        admission: Admission,
+        upstream: Upstream,
+        reading: anyio.CancelScope,
+    ) -> Outcome:
+        stream_id = secrets.token_urlsafe(24)
+        info = StreamInfo(
+            owner=admission.owner, content_type=upstream.content_type, keep=admission.keep
+        )
+        try:
+            await self._store.begin(stream_id, info)
+        except StoreFull as exc:
+            raise Refusal(
+                503, "Too many streams are running.", code="too_many_streams", type="api_error",
+                headers=((b"retry-after", b"1"),),
+            ) from exc  # fmt: skip
+        outcome: Outcome = "lost"
+        sending = anyio.CancelScope()
+        present = anyio.Event()
+
+        async def attend() -> None:
+            async with self._store.reading(stream_id):
+                present.set()
+                await caller.gone.wait()
+
+        async def give_up() -> None:
+            nonlocal outcome
+            await present.wait()
+            outcome = await self._store.unwanted(stream_id)
+            reading.cancel()
+
+        try:
+            if reading.cancel_called:
+                raise _shutting_down()
+            await caller.start(
+                200, (*upstream.headers, *_LIVE, (b"x-stream-id", stream_id.encode()))
+            )
+            async with beside(attend, give_up, partial(caller.tend, sending, self._keep_alive)):
+                with reading:
+                    outcome = await self._copy(stream_id, upstream, caller, sending)
+        finally:
+            with anyio.move_on_after(STORE_TIMEOUT, shield=True):
+                await self._store.end(stream_id, outcome)
+        return outcome
+
+    async def _copy(
+        self, stream_id: str, upstream: Upstream, caller: Caller, sending: anyio.CancelScope
+    ) -> Outcome:
+        append = self._store.append
+        try:
+            with sending:
+                await caller.send(b"")  # the head
+                # Not once the caller has gone: a cancellation that came too late for its
+                # send would meet `append` instead, which may wait, and lose the frames.
+                while not caller.gone.is_set():
+                    if not (frames := await upstream.next_items()):
+                        await caller.send(upstream.rest, more=False)
+                        return "complete"
+                    await append(stream_id, frames)
+                    await caller.send(b"".join(frames))
+            while frames := await upstream.next_items():
+                await append(stream_id, frames)
+        except SSEError as exc:
+            logger.warning("a stream was cut off: %s", exc)
+            return "cut"
+        return "complete"
+
+    async def _find(self, admission: Admission) -> StreamInfo:
+        try:
+            info = await self._store.find(admission.stream_id)
+        except StreamUnknown:
+            pass
+        else:
+            if compare_digest(info.owner, admission.owner):
+                return info
+        # Another's stream is as unknown as none.
+        raise Refusal(404, "There is no such stream, or no longer.", code="stream_not_found")
+
+    async def _resume(self, caller: Caller, admission: Admission) -> None:
+        """Send what a stream has after the caller's last frame, and go on to its end."""
+        stream_id, after = admission.stream_id, admission.after
+        info = await self._find(admission)
+        try:
+            batch = await self._store.read(stream_id, after, wait=False)
+        except FramesTrimmed:
+            raise Refusal(
+                410, "The log no longer has the frames after this one.", code="stream_trimmed"
+            ) from None
+        except IndexError:
+            raise Refusal(
+                400, "The stream has not had so many frames.", code="invalid_id"
+            ) from None
+        if batch.outcome == "complete" and not batch.frames:
+            await caller.answer(204, (), b"")  # which tells an EventSource to stop
+            return
+        if batch.outcome and not batch.frames:
+            raise Refusal(
+                410, _ENDS[batch.outcome], code=f"stream_{batch.outcome}", type="api_error"
+            )
+        stream_header = (b"x-stream-id", stream_id.encode())
+        content_type = (b"content-type", info.content_type.encode("latin-1"))
+        await caller.start(200, (content_type, *_LIVE, stream_header))
+        attended = anyio.CancelScope()
+        async with beside(
+            partial(caller.watch, attended), partial(caller.tend, attended, self._keep_alive)
+        ):
+            outcome: Outcome | Literal["trimmed"] = "lost"
+            with ended_by_signals(attended.cancel), attended:
+                async with self._store.reading(stream_id):
+                    outcome = await self._follow(caller, stream_id, after)
+            if outcome != "complete" and not caller.gone.is_set():
+                await _cut(outcome)
+            await caller.send(b"", more=False)
+
+    async def _follow(
+        self, caller: Caller, stream_id: str, after: int
+    ) -> Outcome | Literal["trimmed"]:
+        """Send frames to the end of a stream, and return how it ended."""
+        await caller.send(b"")  # the head
+        while True:
+            try:
+                batch = await self._store.read(stream_id, after)
+            except LookupError:
+                return "trimmed"
+            frames = [with_id(frame, id) for id, frame in enumerate(batch.frames, after + 1)]
+            await caller.send(b"".join(frames))
+            after += len(frames)
+            if batch.outcome:
+                return batch.outcome
+
+
+def _shutting_down() -> Refusal:
+    return Refusal(
+        503, "The relay is shutting down.", code="shutting_down", type="api_error",
+        headers=((b"retry-after", b"1"),),
+    )  # fmt: skip
+
+
+async def _cut(outcome: Outcome | Literal["trimmed"]) -> NoReturn:
+    await anyio.sleep(CUT_DELAY)
+    raise StreamCut(outcome)
+
+
+def _model_list(models: Iterable[str]) -> dict[str, Any]:
+    entries = [
+        {"id": model, "object": "model", "created": 0, "owned_by": "relay"} for model in models
+    ]
+    return {"object": "list", "data": entries}
+
+
+def from_environment() -> Relay:
+    """Return a relay that the environment describes, for ``uvicorn --factory``.
+
+    ``OPENAI_API_KEY``, ``OPENAI_BASE_URL`` and the like say what ``Endpoint`` takes of them;
+    ``RELAY_MODELS``, ``RELAY_TOKENS``, ``RELAY_ORIGINS`` and ``RELAY_HOSTS`` are lists
+    with commas; ``RELAY_REDIS`` is the URL of a Redis to keep the streams in.
+    """
+
+    def several(name: str) -> list[str]:
+        return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
+
+    url = os.environ.get("RELAY_REDIS")
+    store: Store | None = None
+    if url is not None:  # pragma: no cover  # redis is an extra
+        from .redis import RedisStore
+
+        store = RedisStore(url)
+    return Relay(
+        store=store,
+        models=several("RELAY_MODELS") or None,
+        tokens=several("RELAY_TOKENS"),
+        origins=several("RELAY_ORIGINS"),
+        hosts=several("RELAY_HOSTS") or None,
+    )

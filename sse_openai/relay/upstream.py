@@ -1,0 +1,173 @@
+"""One request to the API behind a relay: frames of a stream, or the bytes of anything else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import anyio
+
+from sse_core import Client, Request, Response
+from sse_core._client.stream import EventStream
+from sse_core._errors import SSEError, TimeoutException
+from sse_core._frames import FrameSplitter
+from sse_core._http.exchange import Connection, is_event_stream
+from sse_core._http.messages import EVENT_STREAM
+
+from .guard import Fields, Refusal
+
+__all__ = ["Upstream", "forwarded"]
+
+MAX_ERROR: Final = 2**20
+"""Bytes kept of an error's body; the official SDKs set no bound."""
+ERROR_TIME: Final = 10.0
+"""Seconds for the body of an error to come, once its head has."""
+
+# Of a request: what is the caller's to say to the API.
+_TO_UPSTREAM: Final = {b"idempotency-key", b"openai-beta", b"x-client-request-id"}
+_PRINTABLE: Final = re.compile(rb"[\x21-\x7e]([\x20-\x7e]{0,1022}[\x21-\x7e])?")
+
+# Of a response: what clients need. Not whose key it is, no cookies, nothing hop by hop.
+_TO_CALLER: Final = re.compile(
+    r"content-type|content-encoding|x-request-id|retry-after(-ms)?|x-should-retry"
+    r"|x-ratelimit-[a-z-]{1,64}|openai-(processing-ms|version|model)"
+)
+
+_SECRETS: Final = (b"authorization", b"api-key")
+
+
+def forwarded(headers: Any) -> dict[str, str]:
+    """Return what the API is told of a caller's header fields."""
+    return {
+        bytes(name).decode(): bytes(value).decode()
+        for name, value in headers
+        if bytes(name).lower() in _TO_UPSTREAM and _PRINTABLE.fullmatch(value)
+    }
+
+
+class _Body:
+    """Stands in the parser's place: takes every response, and parses none."""
+
+    failed = False
+    last_event_id = ""
+    reconnection_time: int | None = None
+
+    def __init__(self, max_frame_size: int | None) -> None:
+        self.rest = b""
+        self._max_frame_size = max_frame_size
+        self._splitter: FrameSplitter | None = None
+
+    def accepts(self, response: Response) -> bool:
+        if is_event_stream(response):
+            self._splitter = FrameSplitter(self._max_frame_size)
+        return True
+
+    def receive_data(self, data: bytes) -> list[Any]:
+        if self._splitter is None:
+            return [data]
+        frames = self._splitter.receive_data(data)
+        self.failed = self._splitter.failed
+        return frames
+
+    def receive_eof(self) -> None:
+        if self._splitter is not None:
+            self.rest = self._splitter.receive_eof()
+
+
+class Upstream:
+    """A response of the API: ``open`` it, take the items, and ``aclose`` it in any case."""
+
+    def __init__(self, request: Request, client: Client, max_frame_size: int | None) -> None:
+        self._body = _Body(max_frame_size)
+        self._request = request
+        connection: Connection[Any] = Connection(request, reader=self._body)
+        self._stream = EventStream(connection, timeout=client.timeout, connector=client.connector)
+
+    async def open(self) -> None:
+        """Ask, and wait for the response's head.
+
+        Raises:
+            Refusal: there is none that could be handed on.
+        """
+        try:
+            await self._stream.__aenter__()
+        except TimeoutException as exc:
+            raise _refusal(504, "The API did not answer in time.", "upstream_timeout") from exc
+        except SSEError as exc:
+            raise _refusal(502, "The API could not be reached.", "upstream_unreachable") from exc
+        # A redirect would have the caller, or the key, go elsewhere.
+        response = self._stream.response
+        coded = response.content_type == EVENT_STREAM and not self.is_stream
+        if (
+            response.status < 200
+            or 300 <= response.status < 400
+            or (response.status == 200 and coded)
+        ):
+            message = f"The API's answer cannot be relayed (status {response.status})."
+            raise _refusal(502, message, "upstream_unusable")
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the response was read to its end."""
+        await self._stream.aclose()
+
+    @property
+    def status(self) -> int:
+        return self._stream.response.status
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the items are frames; of all else they are pieces of the body."""
+        return is_event_stream(self._stream.response)
+
+    @property
+    def content_type(self) -> str:
+        return self._stream.response.headers.get("content-type", "")
+
+    @property
+    def headers(self) -> Fields:
+        """The header fields that callers get."""
+        given = self._stream.response.headers
+        return tuple(
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name in given
+            if _TO_CALLER.fullmatch(name)
+            for value in given.get_all(name)
+        )
+
+    @property
+    def rest(self) -> bytes:
+        """What stands behind the last frame, once there are no more."""
+        return self._body.rest
+
+    async def next_items(self) -> list[bytes]:
+        """Return what came next, frames or pieces; nothing at the end.
+
+        Raises:
+            SSEError: the response was cut off.
+        """
+        try:
+            return await self._stream.next_items()
+        except StopAsyncIteration:
+            return []
+
+    async def read_error(self) -> bytes:
+        """Return the body of an error, or as much as came of it, without the server's key."""
+        body = bytearray()
+        with anyio.move_on_after(ERROR_TIME):
+            try:
+                while len(body) < MAX_ERROR and (pieces := await self.next_items()):
+                    body += b"".join(pieces)
+            except SSEError:
+                pass  # the status is the news
+        return self._without_secrets(bytes(body[:MAX_ERROR]))
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        for name, value in self._request.headers:
+            secret = value.removeprefix(b"Bearer ")
+            if name in _SECRETS and secret:
+                body = body.replace(secret, b"***")
+        return body
+
+
+def _refusal(status: int, message: str, code: str) -> Refusal:
+    return Refusal(status, message, code=code, type="api_error")

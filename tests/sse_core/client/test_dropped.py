@@ -1,0 +1,138 @@
+"""F51, H104: what is dropped without being closed warns once, and leaves no socket behind."""
+
+from __future__ import annotations
+
+import gc
+import ssl
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+import trustme
+
+import sse_core
+import sse_core.sync
+from tests.support.scripted_server import WAIT, ScriptedServer, chunked
+from tests.support.shells import Shell, on_every_shell
+
+AUTHORITY = trustme.CA()
+SERVER = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+AUTHORITY.issue_cert("127.0.0.1").configure_cert(SERVER)
+CLIENT = ssl.create_default_context()
+AUTHORITY.configure_trust(CLIENT)
+
+CHUNK = b'data: {"object": "chat.completion.chunk", "choices": []}\n\n'
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+Open = Callable[..., Any]
+
+
+def a_stream(shell: Shell, url: str, **options: Any) -> Any:
+    return shell.stream(url, **options)
+
+
+def a_source(shell: Shell, url: str, **options: Any) -> Any:
+    kind = sse_core.sync.EventSource if shell.blocking else sse_core.EventSource
+    return kind(url, **options)
+
+
+def a_chat(shell: Shell, url: str, **options: Any) -> Any:
+    return shell.stream_chat(model="m", messages=MESSAGES, base_url=url, api_key="k", **options)
+
+
+def drop_one(shell: Shell, opened: Open, url: str, **options: Any) -> None:
+    """Open something, read from it, and lose it."""
+    if shell.blocking:
+        dropped = opened(shell, url, **options)
+        next(dropped.__enter__())
+        return
+
+    async def scenario() -> None:
+        dropped = opened(shell, url, **options)
+        await anext(await dropped.__aenter__())
+        del dropped
+        for _ in range(3):  # the event loop closes the socket in its next round
+            await anyio.lowlevel.checkpoint()
+
+    anyio.run(scenario, backend=shell.name)
+
+
+@on_every_shell
+@pytest.mark.parametrize("context", [None, CLIENT], ids=["http", "https"])
+@pytest.mark.parametrize("opened", [a_stream, a_source, a_chat])
+def test_dropped(opened: Open, context: ssl.SSLContext | None, shell: Shell) -> None:
+    """Exactly one ResourceWarning, which names the place in the caller's code."""
+    script = chunked([CHUNK], "hold", last_chunk=False)
+    with ScriptedServer(script, ssl_context=SERVER if context else None) as server:
+        with pytest.warns(ResourceWarning) as caught:
+            drop_one(shell, opened, server.url, ssl_context=context)
+        assert script.closed.wait(WAIT)
+
+    (warning,) = caught
+    assert "unclosed EventStream: leave its block, or close it" == str(warning.message)
+    assert __file__ == warning.filename
+
+
+@on_every_shell
+@pytest.mark.parametrize("opened", [a_stream, a_source, a_chat])
+def test_never_opened(opened: Open, shell: Shell) -> None:
+    """What was never entered holds nothing, and does not warn."""
+
+    async def scenario() -> None:
+        opened(shell, "http://127.0.0.1:1/")
+
+    if shell.blocking:
+        opened(shell, "http://127.0.0.1:1/")
+    else:
+        anyio.run(scenario, backend=shell.name)
+    gc.collect()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_dropped_after_the_event_loop(backend: str) -> None:
+    """Nothing can be scheduled any more: no error comes of it."""
+    kept: list[Any] = []
+
+    async def scenario(url: str) -> None:
+        kept.append(sse_core.stream(url))
+        await anext(await kept[0].__aenter__())
+
+    with ScriptedServer(chunked([CHUNK], "hold", last_chunk=False)) as server:
+        anyio.run(scenario, server.url, backend=backend)
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            kept.clear()
+            gc.collect()  # asyncio has warnings of its own
+    assert "unclosed EventStream: leave its block, or close it" == str(caught[0].message)
+
+
+def test_closed_in_a_forked_process() -> None:
+    """The parent's connection stays open: it is closed here, and not shut down."""
+    script = chunked([CHUNK], "hold", last_chunk=False)
+    with ScriptedServer(script) as server, sse_core.sync.stream(server.url) as events:
+        next(events)  # all that the server sends
+        assert events._transport is not None
+        with events._transport.dup() as parents:
+            events._process = -1  # as after a fork
+            events.close()
+            parents.settimeout(0.02)
+            with pytest.raises(TimeoutError):
+                parents.recv(1)
+            assert not script.closed.is_set()
+        assert script.closed.wait(WAIT)
+
+
+@pytest.mark.anyio
+async def test_dropped_in_a_forked_process() -> None:
+    """The event loop is the parent's: nothing is done to it, and nothing is said."""
+    with ScriptedServer(chunked([CHUNK], "hold", last_chunk=False)) as server:
+        events = sse_core.stream(server.url)
+        await events.__aenter__()
+        transport = events._transport
+        assert transport is not None
+        events._process = -1  # as after a fork
+        del events
+        gc.collect()
+        await transport.aclose()
