@@ -11,11 +11,19 @@ import importlib
 import inspect
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, UnionType
 
 PAGE = Path(__file__).parent / "reference.md"
-MODULES = ["sse_core", "sse_core.sync", "sse_openai", "sse_openai.sync", "sse_openai.mock"]
+MODULES = [
+    "sse_core",
+    "sse_core.sync",
+    "sse_core.asgi",
+    "sse_openai",
+    "sse_openai.sync",
+    "sse_openai.mock",
+]
 
 INTRODUCTION = """\
 # Reference
@@ -40,7 +48,7 @@ def page() -> str:
     for module_name in MODULES:
         module = importlib.import_module(module_name)
         parts.append(f"## {module_name}\n\n{prose(module.__doc__)}\n")
-        parts += [entry(module, name) for name in module.__all__]
+        parts += [entry(module, name) for name in sorted(module.__all__)]
     return "\n".join(parts)
 
 
@@ -50,9 +58,10 @@ def entry(module: ModuleType, name: str) -> str:
     if isinstance(value, UnionType):
         union = " | ".join(member.__name__ for member in value.__args__)
         return f"### {module.__name__}.{name}\n\n```\n{name} = {union}\n```\n"
-    source = importlib.import_module(value.__module__)
-    body = ast.parse(inspect.getsource(source)).body
+    body = ast.parse(inspect.getsource(defined_in(module, name))).body
     nodes = {node.name: node for node in body if isinstance(node, Definition)}
+    if name not in nodes:
+        return assigned(module, name, body)
     node = nodes[name]
     lines = [f"### {module.__name__}.{name}\n"]
     if isinstance(node, ast.ClassDef):
@@ -72,6 +81,32 @@ def entry(module: ModuleType, name: str) -> str:
             lines.append(f"* {title}: {text}" if text else f"* {title}")
         lines.append("")
     return "\n".join(lines)
+
+
+def assigned(module: ModuleType, name: str, body: list[ast.stmt]) -> str:
+    """Return the entry of a constant or of a type alias."""
+    for node, following in pairwise(body):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(following, ast.Expr):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if (
+                ast.unparse(target) == name
+                and node.value
+                and isinstance(following.value, ast.Constant)
+            ):
+                code = f"```\n{name} = {ast.unparse(node.value)}\n```"
+                return f"### {module.__name__}.{name}\n\n{code}\n\n{prose(following.value.value)}\n"
+    raise LookupError(f"{name} has no docstring")
+
+
+def defined_in(module: ModuleType, name: str) -> ModuleType:
+    """Return the module that defines a public name: the one it is imported from."""
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.ImportFrom) and any(
+            name == (alias.asname or alias.name) for alias in node.names
+        ):
+            source = "." * node.level + (node.module or "")
+            return importlib.import_module(source, module.__package__)
+    return module
 
 
 def is_private(base: ast.expr) -> bool:

@@ -26,49 +26,38 @@ from ._errors import (
     WriteTimeout,
 )
 from ._events import Comment, ServerSentEvent
-from ._parser import EventStreamParser, aiter_events, iter_events
+from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser, aiter_events, iter_events
+from .lazy import TYPE_CHECKING, publish
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._client.reconnection import Disconnected, Opened, Reconnection
     from ._client.source import EventSource
     from ._client.stream import Client, EventStream, stream
-    from ._http.exchange import Connection
+    from ._frames import FrameSplitter
+    from ._http.exchange import BodyReader, Connection
     from ._http.messages import Headers, Request, Response, Timeout
     from ._server.broadcast import Broadcast, Subscription
+    from ._server.host import serve
     from ._server.response import EventStreamResponse
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Broadcast",
-    "Client",
+    "DEFAULT_MAX_EVENT_SIZE",
     "Comment",
     "ConnectTimeout",
-    "Connection",
-    "Disconnected",
-    "EventSource",
-    "EventStream",
     "EventStreamParser",
-    "EventStreamResponse",
     "EventTimeout",
     "EventTooLarge",
     "HeadTimeout",
-    "Headers",
-    "Opened",
     "ProtocolError",
     "ProxyError",
     "ReadTimeout",
-    "Reconnection",
-    "Request",
-    "Response",
     "ResponseError",
     "SSEError",
     "ServerSentEvent",
     "SubscriberTooSlow",
-    "Subscription",
     "TLSError",
-    "Timeout",
     "TimeoutException",
     "TooManyRedirects",
     "TotalTimeout",
@@ -79,37 +68,32 @@ __all__ = [
     "encode_comment",
     "encode_retry",
     "iter_events",
-    "stream",
 ]
+publish(globals())
 
-_LAZY = {
-    "Broadcast": "_server.broadcast",
-    "Client": "_client.stream",
-    "Connection": "_http.exchange",
-    "Disconnected": "_client.reconnection",
-    "EventSource": "_client.source",
-    "EventStream": "_client.stream",
-    "EventStreamResponse": "_server.response",
-    "Headers": "_http.messages",
-    "Opened": "_client.reconnection",
-    "Reconnection": "_client.reconnection",
-    "Request": "_http.messages",
-    "Response": "_http.messages",
-    "Subscription": "_server.broadcast",
-    "Timeout": "_http.messages",
-    "stream": "_client.stream",
-}
+__all__ += ["Disconnected", "Opened", "Reconnection"]
+publish(globals(), "_client.reconnection")
 
+__all__ += ["EventSource"]
+publish(globals(), "_client.source")
 
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+__all__ += ["Client", "EventStream", "stream"]
+publish(globals(), "_client.stream")
 
-    value: object = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__all__ += ["FrameSplitter"]
+publish(globals(), "_frames")
 
+__all__ += ["BodyReader", "Connection"]
+publish(globals(), "_http.exchange")
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ += ["Headers", "Request", "Response", "Timeout"]
+publish(globals(), "_http.messages")
+
+__all__ += ["Broadcast", "Subscription"]
+publish(globals(), "_server.broadcast")
+
+__all__ += ["serve"]
+publish(globals(), "_server.host")
+
+__all__ += ["EventStreamResponse"]
+publish(globals(), "_server.response")

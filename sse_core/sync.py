@@ -13,5 +13,7 @@ from __future__ import annotations
 
 from ._client.sync_source import EventSource
 from ._client.sync_stream import Client, EventStream, stream
+from .lazy import publish
 
 __all__ = ["Client", "EventSource", "EventStream", "stream"]
+publish(globals())

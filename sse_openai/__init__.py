@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from sse_core.lazy import TYPE_CHECKING, publish
 
 from ._chat.chunks import (
     ChatCompletionChunk,
@@ -111,21 +111,17 @@ __all__ = [
     "ChatCompletionChunk",
     "ChatError",
     "ChatEvent",
-    "ChatEventStream",
     "ChatEvents",
     "ChatReader",
     "ChatStream",
     "Choice",
     "ChoiceDone",
-    "Client",
     "CompletionChoice",
-    "CompletionStream",
     "ConflictError",
     "ContentDelta",
     "Custom",
     "CustomDelta",
     "Delta",
-    "Endpoint",
     "Function",
     "FunctionDelta",
     "InternalServerError",
@@ -139,7 +135,27 @@ __all__ = [
     "RateLimitError",
     "ReasoningDelta",
     "RefusalDelta",
-    "Response",
+    "StreamTruncated",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallDone",
+    "UnprocessableEntityError",
+    "UsageReport",
+    "aread_chat",
+    "read_chat",
+]
+publish(globals())
+
+__all__ += ["CompletionStream"]
+publish(globals(), "_chat.legacy")
+
+__all__ += ["ChatEventStream", "Client", "ResponseEventStream", "stream_chat"]
+publish(globals(), "_endpoint.client")
+
+__all__ += ["Endpoint", "chat_request", "responses_request"]
+publish(globals(), "_endpoint.request")
+
+__all__ += [
     "ResponseAudioDeltaEvent",
     "ResponseAudioDoneEvent",
     "ResponseAudioTranscriptDeltaEvent",
@@ -152,11 +168,9 @@ __all__ = [
     "ResponseCreatedEvent",
     "ResponseCustomToolCallInputDeltaEvent",
     "ResponseCustomToolCallInputDoneEvent",
-    "ResponseEventStream",
     "ResponseFailedEvent",
     "ResponseFunctionCallArgumentsDeltaEvent",
     "ResponseFunctionCallArgumentsDoneEvent",
-    "ResponseFunctionToolCall",
     "ResponseImageGenCallPartialImageEvent",
     "ResponseInProgressEvent",
     "ResponseIncompleteEvent",
@@ -181,59 +195,18 @@ __all__ = [
     "ResponseShellCallCommandDoneEvent",
     "ResponseShellCallOutputContentDeltaEvent",
     "ResponseShellCallOutputContentDoneEvent",
-    "ResponseStream",
     "ResponseStreamEvent",
     "ResponseTextDeltaEvent",
     "ResponseTextDoneEvent",
-    "StreamTruncated",
-    "ToolCall",
-    "ToolCallDelta",
-    "ToolCallDone",
-    "TypedEvent",
-    "TypedEventStream",
     "UnknownEvent",
-    "UnprocessableEntityError",
-    "UsageReport",
-    "aread_chat",
-    "chat_request",
-    "read_chat",
-    "responses_request",
-    "stream_chat",
 ]
+publish(globals(), "_responses.events")
 
-_LAZY = {
-    "ChatEventStream": "_endpoint.client",
-    "Client": "_endpoint.client",
-    "ResponseEventStream": "_endpoint.client",
-    "responses_request": "_endpoint.request",
-    "CompletionStream": "_chat.legacy",
-    "Endpoint": "_endpoint.request",
-    "Response": "_responses.response",
-    "ResponseFunctionToolCall": "_responses.response",
-    "ResponseStream": "_responses.stream",
-    "TypedEvent": "_responses.typed",
-    "TypedEventStream": "_responses.typed",
-    "UnknownEvent": "_responses.events",
-    "chat_request": "_endpoint.request",
-    "stream_chat": "_endpoint.client",
-}
-# The events of the Responses API, which are many.
-_LAZY |= {
-    name: "_responses.events"
-    for name in __all__
-    if name.startswith("Response") and name.endswith("Event")
-}
+__all__ += ["Response", "ResponseFunctionToolCall"]
+publish(globals(), "_responses.response")
 
+__all__ += ["ResponseStream"]
+publish(globals(), "_responses.stream")
 
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ += ["TypedEvent", "TypedEventStream"]
+publish(globals(), "_responses.typed")

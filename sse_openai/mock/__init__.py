@@ -7,6 +7,8 @@ docs/testing.md shows how to use them, and describes scripts.
 
 from __future__ import annotations
 
+from sse_core.lazy import publish
+
 from .app import MockOpenAI
 from .log import LoggedRequest
 from .reply import Recording
@@ -14,3 +16,4 @@ from .script import Script, ScriptError
 from .server import MockServer
 
 __all__ = ["LoggedRequest", "MockOpenAI", "MockServer", "Recording", "Script", "ScriptError"]
+publish(globals())

@@ -7,7 +7,7 @@ the process, ``RedisStore`` for many processes. docs/relay.md shows how to run i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from sse_core.lazy import TYPE_CHECKING, publish
 
 from .app import Relay, StreamCut, from_environment
 from .store import (
@@ -37,12 +37,5 @@ __all__ = [
     "StreamUnknown",
     "from_environment",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Not before it is asked for: redis is an extra, which the suite may have to do without.
-    if name == "RedisStore":  # pragma: no cover
-        from .redis import RedisStore
-
-        return RedisStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+publish(globals())
+publish(globals(), "redis", extra="RedisStore")

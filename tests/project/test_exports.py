@@ -1,71 +1,119 @@
-"""The public surface: `__all__`, the lazy names, the type checkers' view and the reference."""
+"""The public surface, and which module may import what."""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
+import pickle
 import re
 import subprocess
 import sys
+import traceback
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, UnionType
 
+import jedi
 import pytest
+from jedi.api.environment import SameEnvironment
 
 import sse_core
+import sse_core.asgi
 import sse_core.sync
 import sse_openai
+import sse_openai.mock
+import sse_openai.relay
 import sse_openai.sync
+from sse_core import lazy
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = [sse_core, sse_openai]
+PUBLIC = [
+    *(sse_core, sse_core.sync, sse_core.asgi),
+    *(sse_openai, sse_openai.sync, sse_openai.mock, sse_openai.relay),
+]
+PACKAGES = [sse_core, sse_openai, sse_openai.relay]
 
-# Which modules may import what beyond the standard library and their own package.
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+PATHS = {
+    module_name(path): path
+    for package in ("sse_core", "sse_openai")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+each_module = pytest.mark.parametrize("module", PATHS)
+each_public_module = pytest.mark.parametrize("module", PUBLIC, ids=lambda each: each.__name__)
+
+# Which modules may import what beyond the standard library and the two packages.
 MAY_IMPORT = {
-    "sse_core/_asgi.py": {"anyio"},
-    "sse_core/_bell.py": {"anyio"},
-    "sse_core/_beside.py": {"anyio"},
-    "sse_core/_asyncio.py": {"anyio"},
-    "sse_core/_client.py": {"anyio"},
-    "sse_core/_connection.py": {"h11"},
-    "sse_core/_connector.py": {"anyio"},
-    "sse_core/_event_source.py": {"anyio"},
-    "sse_core/_proxy.py": {"h11"},
-    "sse_core/_serve.py": {"anyio", "h11"},
-    "sse_core/_shutdown.py": {"anyio"},
-    "sse_openai/_client.py": {"anyio"},
-    "sse_openai/__main__.py": {"anyio"},
-    "sse_openai/_relay_caller.py": {"anyio"},
-    "sse_openai/_relay_redis.py": {"anyio", "redis"},
-    "sse_openai/_relay_store.py": {"anyio"},
-    "sse_openai/_relay_upstream.py": {"anyio"},
-    "sse_openai/mock.py": {"anyio"},
-    "sse_openai/_mock_server.py": {"anyio"},
-    "sse_openai/pytest_plugin.py": {"pytest"},
-    "sse_openai/relay.py": {"anyio"},
+    "h11": {
+        "sse_core._http.exchange",
+        "sse_core._http.proxies",
+        "sse_core._http.wire",
+        "sse_core._server.exchange",
+        "sse_core._server.host",
+    },
+    "anyio": {
+        "sse_core._client.asyncio_socket",
+        "sse_core._client.connector",
+        "sse_core._client.source",
+        "sse_core._client.stream",
+        "sse_core._server.bell",
+        "sse_core._server.host",
+        "sse_core._server.response",
+        "sse_core._server.signals",
+        "sse_core._server.tasks",
+        "sse_openai.__main__",
+        "sse_openai._endpoint.client",
+        "sse_openai.mock.app",
+        "sse_openai.mock.server",
+        "sse_openai.relay.app",
+        "sse_openai.relay.caller",
+        "sse_openai.relay.redis",
+        "sse_openai.relay.store",
+        "sse_openai.relay.upstream",
+    },
+    "redis": {"sse_openai.relay.redis"},
+    "pytest": {"sse_openai.pytest_plugin"},
 }
 
-# The innermost modules import only each other.
-INNERMOST = {"_events", "_errors", "_parser", "_encoder"}
+# The parser and what it needs; an embedder may copy these four files.
+INNERMOST = {"sse_core._events", "sse_core._errors", "sse_core._encoder", "sse_core._parser"}
 
 # What interprets a stream knows no transport.
-INTERPRETATION = {
-    *("_chat", "_chat_events", "_chunks", "_completion", "_errors", "_fields", "_legacy"),
-    *("_partial", "_partial_json", "_rate_limit", "_read"),
-    *("_response", "_response_events", "_responses", "_retry", "_typed"),
-}
-TRANSPORT = {"_client", "sync", "_serve", "socket", "ssl", "anyio", "h11"}
+INTERPRETATION = (
+    "sse_openai._chat",
+    "sse_openai._responses",
+    "sse_openai._errors",
+    "sse_openai._partial_json",
+    "sse_openai._rate_limit",
+    "sse_openai._text",
+    "sse_openai._endpoint.conversation",
+    "sse_openai._endpoint.resume",
+    "sse_openai._endpoint.retry",
+)
+TRANSPORT = re.compile(
+    r"(anyio|h11|socket|ssl|asyncio)\b"
+    r"|sse_core\.(_client|_server|sync|Client|Connection|EventSource|EventStream|serve|stream)\b"
+    r"|sse_openai\.(_endpoint\.client|sync|mock|relay)\b"
+)
 
 
-def imports_of(path: Path) -> set[tuple[str, ...]]:
-    """Return what a module imports at run time, as dotted names split at the dots.
+def imports_of(module: str, *, for_checkers: bool = True) -> set[tuple[str, str]]:
+    """Return what a module imports: pairs of a module's full name and a name in it, or "".
 
-    A relative import begins with an empty part; imports under TYPE_CHECKING do not count.
+    Imports under TYPE_CHECKING count only where ``for_checkers`` says so.
     """
+    path = PATHS[module]
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    found = set()
     tree = ast.parse(path.read_text())
-    found: set[tuple[str, ...]] = set()
     hidden = {
         inner
         for node in ast.walk(tree)
@@ -74,41 +122,89 @@ def imports_of(path: Path) -> set[tuple[str, ...]]:
         for inner in ast.walk(statement)
     }
     for node in ast.walk(tree):
-        if node in hidden:
+        if node in hidden and not for_checkers:
             continue
         if isinstance(node, ast.Import):
-            found |= {tuple(alias.name.split(".")) for alias in node.names}
+            found |= {(alias.name, "") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            prefix = ("",) if node.level else ()
-            module = tuple((node.module or "").split("."))
-            if module == ("",):
-                found |= {("", alias.name) for alias in node.names}
-            else:
-                found.add((*prefix, *module))
+            source = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(source, package)
+            for alias in node.names:
+                submodule = f"{source}.{alias.name}"
+                found.add((submodule, "") if submodule in PATHS else (source, alias.name))
     return found
 
 
-MODULES = sorted(
-    path for package in ("sse_core", "sse_openai") for path in (ROOT / package).glob("*.py")
-)
-each_module = pytest.mark.parametrize(
-    "path", MODULES, ids=[str(path.relative_to(ROOT)) for path in MODULES]
-)
+@each_module
+def test_imports_of_other_packages(module: str) -> None:
+    """anyio and h11 are imported where sockets are, and nowhere else; nothing else ever is."""
+    packages = {source.partition(".")[0] for source, _ in imports_of(module, for_checkers=False)}
+    others = packages - sys.stdlib_module_names - {"sse_core", "sse_openai"}
+    if module.startswith("sse_core"):
+        assert "sse_openai" not in packages
+
+    assert others <= {package for package, modules in MAY_IMPORT.items() if module in modules}
+
+
+@pytest.mark.parametrize("module", sorted(INNERMOST))
+def test_the_parser_needs_itself_alone(module: str) -> None:
+    """The four innermost modules import each other, and little of the standard library."""
+    sources = {source for source, _ in imports_of(module, for_checkers=False)}
+    assert sources <= INNERMOST | {"__future__", "json", "sys"}
+
+
+@pytest.mark.parametrize("module", [name for name in PATHS if name.startswith(INTERPRETATION)])
+def test_interpretation_knows_no_transport(module: str) -> None:
+    """What chunks and events mean does not depend on how they came."""
+    imported = {f"{source}.{name}" for source, name in imports_of(module, for_checkers=False)}
+    assert [] == [name for name in sorted(imported) if TRANSPORT.match(name)]
+
+
+@pytest.mark.parametrize("module", [name for name in PATHS if name.startswith("sse_openai")])
+def test_the_adapter_imports_public_names_only(module: str) -> None:
+    """Whatever ``sse_openai`` needs of ``sse_core``, anyone can import."""
+    private = []
+    for source, name in sorted(imports_of(module)):
+        if source.partition(".")[0] == "sse_core":
+            public = {"", "__version__", *importlib.import_module(source).__all__}
+            if "._" in source or name not in public:
+                private.append(f"{source}.{name}")
+    assert [] == private
+
+
+def test_no_import_circle() -> None:
+    """No module imports itself by way of others; imports for type checkers count."""
+    imported = {
+        module: {source for source, _ in imports_of(module) if source in PATHS} for module in PATHS
+    }
+    reached = {module: reachable(module, imported) for module in PATHS}
+
+    circles = {
+        tuple(sorted(other for other in reached[module] if module in reached[other]))
+        for module in PATHS
+        if module in reached[module]
+    }
+    assert set() == circles
+
+
+def reachable(start: str, imported: dict[str, set[str]]) -> set[str]:
+    """Return the modules that ``start`` imports, directly or not."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = imported[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
 
 
 @each_module
-def test_import_rules(path: Path) -> None:
-    """anyio and h11 are imported where sockets are, and nowhere else; nothing else ever is."""
-    name = str(path.relative_to(ROOT))
-    allowed = MAY_IMPORT.get(name, set()) | {"", "sse_core"} | sys.stdlib_module_names
-
-    first_parts = {parts[0] for parts in imports_of(path)}
-    assert set() == first_parts - allowed
-    if path.parent.name == "sse_core" and path.stem in INNERMOST:
-        relative = {parts[1] for parts in imports_of(path) if parts[0] == ""}
-        assert relative <= INNERMOST
-    if path.parent.name == "sse_openai" and path.stem in INTERPRETATION:
-        assert not {parts[-1] for parts in imports_of(path)} & TRANSPORT
+def test_modules_are_short(module: str) -> None:
+    """A module can be read in one go."""
+    if module == "sse_core._parser":
+        pytest.skip("the parser is one idea, and fast")
+    length = len(PATHS[module].read_text().splitlines())
+    assert length <= 400
 
 
 @pytest.mark.parametrize(
@@ -125,60 +221,99 @@ def test_import_is_light(module: str, absent: set[str]) -> None:
     loaded = "; import sys; print(*sorted(set(sys.modules) - before))"
     code = f"import sys; before = set(sys.modules); import {module}{loaded}"
 
-    done = subprocess.run(
+    assert set() == absent & set(output_of(code).split())
+
+
+def output_of(code: str) -> str:
+    """Run code in an interpreter of its own."""
+    return subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
         check=True,
         capture_output=True,
         text=True,
         timeout=20,
-    )
-    assert set() == absent & set(done.stdout.split())
+    ).stdout
+
+
+@each_public_module
+def test_names_that_editors_see(module: ModuleType) -> None:
+    """jedi completes every public name, and shows the docstring of each class and function."""
+    code = f"import {module.__name__}\n{module.__name__}."
+    script = jedi.Script(code, project=jedi.Project(ROOT), environment=SameEnvironment())
+
+    shown = {completion.name: completion for completion in script.complete()}
+    assert set() == set(module.__all__) - set(shown)
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, type) or inspect.isfunction(value):
+            assert inspect.getdoc(value) == shown[name].docstring(raw=True).strip()
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
-def test_lazy_names_are_declared_once_each(package: object) -> None:
-    """`_LAZY`, the block for type checkers and `__all__` agree, and every name is there."""
-    assert isinstance(package, type(sse_core))
-    assert package.__file__ is not None
-    tree = ast.parse(Path(package.__file__).read_text())
-    for_checkers = {
-        alias.name
-        for node in tree.body
-        if isinstance(node, ast.If)
-        for statement in node.body
-        if isinstance(statement, ast.ImportFrom)
-        for alias in statement.names
-    }
-    lazy: dict[str, str] = package._LAZY
-
-    assert set(lazy) == for_checkers
-    assert set(lazy) <= set(package.__all__)
-    assert sorted(package.__all__, key=ascii_order) == package.__all__
-    for name, module in lazy.items():
-        implementation = importlib.import_module(f".{module}", package.__name__)
-        assert name in implementation.__all__
-    assert all(getattr(package, name) is not None for name in package.__all__)
+def test_names_that_type_checkers_see(package: ModuleType) -> None:
+    """Every public name is imported where it is defined, if only under TYPE_CHECKING."""
+    assert package.__all__ == list(dict.fromkeys(package.__all__))
     assert dir(package) == sorted(package.__all__)
 
+    imported = {name: source for source, name in imports_of(package.__name__)}
+    assert set(package.__all__) <= set(imported)
+    for name in package.__all__:
+        assert getattr(package, name) is getattr(importlib.import_module(imported[name]), name)
 
-def ascii_order(name: str) -> tuple[bool, str]:
-    """Classes before functions, as ruff sorts them."""
-    return name[0].islower(), name
+
+@each_public_module
+def test_public_names_say_where_they_are_public(module: ModuleType) -> None:
+    """Classes and functions have the public module as their ``__module__``, and are pickled so."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, type) or inspect.isfunction(value):
+            assert module.__name__ == value.__module__, name
+            assert value is pickle.loads(pickle.dumps(value))
+
+
+def test_a_traceback_says_the_public_name() -> None:
+    """Users see the name that they can import."""
+    [line] = traceback.format_exception_only(sse_core.EventTooLarge(3))
+    assert line.startswith("sse_core.EventTooLarge: ")
+
+
+def test_where_names_are_public_does_not_depend_on_what_is_used_first() -> None:
+    """Classes that came with another public module are published at once."""
+    code = "import sse_core.sync; from sse_core._http.messages import Response"
+    assert "sse_core\n" == output_of(f"{code}; print(Response.__module__)")
+
+
+def test_annotations_of_public_classes_can_be_evaluated() -> None:
+    """Annotations mean what they mean where they were written, as before publication."""
+    hints = typing.get_type_hints(sse_openai.ContentDelta)
+    assert typing.ClassVar[typing.Literal["content.delta"]] == hints["type"]
+    assert sse_core.Response == typing.get_type_hints(sse_core.Opened)["response"]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
-def test_unknown_name(package: object) -> None:
+def test_unknown_name(package: ModuleType) -> None:
     """A misspelt name is an AttributeError that says so."""
-    with pytest.raises(AttributeError, match="has no attribute 'strem'"):
-        package.strem  # type: ignore[attr-defined]  # noqa: B018  # that is the test
+    with pytest.raises(AttributeError, match=rf"module '{package.__name__}' has no attribute"):
+        package.strem  # noqa: B018  # that is the test
+
+
+def test_publish_leaves_other_things_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants, aliases and what another package defines keep what they say of themselves."""
+    names = {"LIMIT": 3, "Text": list[str], "Path": Path, "ServerSentEvent": None}
+    names["ServerSentEvent"] = sse_core.ServerSentEvent
+    monkeypatch.setattr(lazy, "_namespaces", dict(lazy._namespaces))
+    lazy.publish({"__name__": "other", "__all__": list(names), **names})
+
+    assert Path.__module__.startswith("pathlib")
+    assert "sse_core" == sse_core.ServerSentEvent.__module__
 
 
 @pytest.mark.parametrize(
     "module",
-    [sse_core, sse_core.sync, sse_openai, sse_openai.sync],
+    [sse_core, sse_core.sync, sse_core.asgi, sse_openai, sse_openai.sync],
     ids=lambda module: module.__name__,
 )
-def test_every_public_name_is_in_the_reference(module: object) -> None:
+def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
     """docs/reference.md has a heading for each public name."""
     headings = {
         line.strip("# `").partition("(")[0]
@@ -186,24 +321,23 @@ def test_every_public_name_is_in_the_reference(module: object) -> None:
         if line.startswith("#")
     }
 
-    assert isinstance(module, type(sse_core))
     missing = {f"{module.__name__}.{name}" for name in module.__all__} - headings
     assert set() == missing
 
 
-ADAPTER = [sse_openai, sse_openai.sync]
-PUBLIC = [(module, name) for module in ADAPTER for name in module.__all__]
+ADAPTER = [(module, name) for module in (sse_openai, sse_openai.sync) for name in module.__all__]
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), PUBLIC, ids=[f"{module.__name__}.{name}" for module, name in PUBLIC]
+    ("module", "name"), ADAPTER, ids=[f"{module.__name__}.{name}" for module, name in ADAPTER]
 )
 def test_public_names_of_the_adapter_are_documented(module: ModuleType, name: str) -> None:
     """Each says where OpenAI's reference has it; each field and attribute says what it holds."""
-    value = getattr(module, name)
-    if isinstance(value, UnionType):
+    if isinstance(getattr(module, name), UnionType):
         return
-    nodes = ast.parse(inspect.getsource(importlib.import_module(value.__module__))).body
+    imports = imports_of(module.__name__)
+    sources = {name: source for source, name in imports if source.startswith("sse_openai.")}
+    nodes = ast.parse(PATHS[sources.get(name, module.__name__)].read_text()).body
     [node] = [item for item in nodes if getattr(item, "name", None) == name]
     assert isinstance(node, ast.ClassDef | ast.FunctionDef)
 
