@@ -1,8 +1,8 @@
-"""One producer, many subscribers: the shell around ``_replay``, over anyio.
+"""Send one producer's events to many subscribers: the asynchronous side of ``replay``.
 
-A subscriber that waits for news waits for the same bell as all others; publishing
-rings it. The broadcast holds its subscribers by weak references alone, so one that is
-dropped without having been closed is gone.
+All subscribers that wait for events share one wake-up call, which publishing sends. The
+broadcast holds only weak references to its subscribers, so one that is dropped without
+being closed disappears.
 """
 
 from __future__ import annotations
@@ -12,45 +12,43 @@ import weakref
 from typing import TYPE_CHECKING
 
 from .._events import ServerSentEvent
-from .bell import new_bell
 from .replay import Reader, ReplayLog
+from .wakeup import new_wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from typing import Any
 
-    from .bell import Bell
     from .replay import Slow
-
-__all__ = ["Broadcast", "Subscription"]
+    from .wakeup import Wakeup
 
 MAX_EVENTS = 1000
 MAX_BYTES = 2**22
-"""Of the log. 4 MiB are 4 KiB an event; it is there once, whatever the number of subscribers."""
+"""Limits of the log, which all subscribers share. 4 MiB allow 4 KiB per event."""
 
 
 class Broadcast:
     """Sends the events of one producer to many subscribers.
 
-    Events are encoded once and kept in one log, bounded by ``max_events`` and
-    ``max_bytes`` (the newest event is always kept). From it, a client that comes back
-    with its Last-Event-ID gets exactly the events after that one. If some of them are
-    no longer there, or the ID is of another process or run, it first gets an event
-    ``gap`` without ID, whose data is ``{"lost": 12}``, or ``{"lost": null}`` where the
-    number is not known, and then all that the log has.
+    Events are encoded once and kept in one log, which ``max_events`` and ``max_bytes``
+    limit (the newest event is always kept). A client that reconnects with its
+    Last-Event-ID gets exactly the events after that one. If the log no longer has some of
+    them, or the ID comes from another process or run, the client first gets an event
+    ``gap`` without an ID, and then everything in the log. The data of ``gap`` is
+    ``{"lost": 12}``, or ``{"lost": null}`` if the number is unknown.
 
-    At most ``max_queue`` events wait for one subscriber, as many as the log has if it
-    is None; those that are replayed to it do not count. What becomes of a subscriber
-    for whom more would have to wait is ``slow``:
+    At most ``max_queue`` events wait for one subscriber, or as many as the log holds if it
+    is None. Replayed events do not count. ``slow`` says what happens to a subscriber that
+    falls further behind:
 
-    * ``"disconnect"``: its iteration raises SubscriberTooSlow, which breaks the response
-      off; the client comes back with its Last-Event-ID.
-    * ``"drop_oldest"``: it is told of the loss by a ``gap``, and goes on with the events
-      that may wait. ``max_queue=1`` is: only the latest.
+    * ``"disconnect"``: its iteration raises SubscriberTooSlow, which aborts the response;
+      the client reconnects with its Last-Event-ID.
+    * ``"drop_oldest"``: it gets a ``gap``, and then the events that may wait.
+      ``max_queue=1`` means: only the latest event.
 
-    It is noticed when the subscriber reads next. Nothing needs an event loop but the
-    iteration, so a broadcast can be made and published to at any time; but once
-    subscribers wait, only in the thread of their event loop.
+    The policy is applied when the subscriber next reads. Only iterating requires a running
+    event loop, so a broadcast can be created and published to at any time. But once
+    subscribers wait, publish only in the thread of their event loop.
     """
 
     def __init__(
@@ -69,26 +67,25 @@ class Broadcast:
         self._max_queue = max_queue
         self._log = ReplayLog(max_events, max_bytes)
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
-        self._bell: Bell | None = None
+        self._wakeup: Wakeup | None = None
         self._closed = False
 
     @property
     def subscribers(self) -> int:
-        """How many there are."""
+        """The number of subscribers."""
         return len(self._subscriptions)
 
     def publish(self, event: ServerSentEvent | str) -> str:
         """Send ``event`` to all subscribers, without waiting for any; return its ID.
 
-        A str is the data of an event. An event without ID gets one that no other run
-        gives; one that has an ID keeps it, and no other in the log may have the same.
-        The event itself is not changed.
+        A str is the data of an event. An event without an ID gets one that no other run
+        produces; an event with an ID keeps it. The object itself is not changed.
 
         Raises:
-            ValueError: its ID is in the log, or ``encode`` refuses the event.
-            TypeError: neither an event nor a str, or a field of the wrong type.
-            RuntimeError: the broadcast is closed, or subscribers wait in another thread:
-                use ``anyio.from_thread.run_sync(broadcast.publish, event)`` there.
+            ValueError: the log has an event with this ID, or ``encode`` refuses the event.
+            TypeError: ``event`` is neither an event nor a str, or a field has the wrong type.
+            RuntimeError: the broadcast is closed, or its subscribers wait in another thread:
+                then use ``anyio.from_thread.run_sync(broadcast.publish, event)``.
         """
         if isinstance(event, str):
             event = ServerSentEvent(event)
@@ -98,13 +95,13 @@ class Broadcast:
             raise RuntimeError("the broadcast is closed")
         self._check_thread()
         event_id = self._log.append(event)
-        self._ring()
+        self._wake_all()
         return event_id
 
     def subscribe(self, last_event_id: str | None = None) -> Subscription:
-        """Return what is published from this call on, as bytes for an event stream.
+        """Return the events published from now on, as bytes for an event stream.
 
-        Given the ID that a client had last (empty is none), the events after it come first.
+        If a client's last event ID is given, and not empty, the events after it come first.
         """
         reader = Reader(self._log, last_event_id, self._max_queue, self._slow)
         subscription = Subscription(self, reader)
@@ -112,48 +109,48 @@ class Broadcast:
         return subscription
 
     def close(self) -> None:
-        """End every subscription after what waits for it. Closing again does nothing."""
+        """End each subscription after the events that wait for it. Idempotent."""
         self._check_thread()
         self._closed = True
-        self._ring()
+        self._wake_all()
 
-    def _hear(self) -> Bell:
-        """Return the bell for the next news."""
+    def _next_wakeup(self) -> Wakeup:
+        """Return the call that the next event will send."""
         self._check_thread()
-        if (bell := self._bell) is None:
-            bell = self._bell = new_bell()
-        return bell
+        if (wakeup := self._wakeup) is None:
+            wakeup = self._wakeup = new_wakeup()
+        return wakeup
 
-    def _leave(self, bell: Bell) -> None:
-        """Forget a bell that has not been rung if nobody waits for it any more."""
-        # An event loop may end, and another begin: it needs a bell of its own.
-        if not bell.waiting and self._bell is bell:
-            self._bell = None
+    def _drop_unused(self, wakeup: Wakeup) -> None:
+        # An event loop may end and another may start, which needs a new call.
+        if not wakeup.waiting and self._wakeup is wakeup:
+            self._wakeup = None
 
-    def _ring(self) -> None:
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.ring()
+    def _wake_all(self) -> None:
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None:
+            wakeup.send()
 
     def _check_thread(self) -> None:
-        if self._bell is not None and self._bell.thread != threading.get_ident():
+        if self._wakeup is not None and self._wakeup.thread != threading.get_ident():
             raise RuntimeError("subscribers of this broadcast wait in another thread")
 
 
 class Subscription:
     """The events of one subscriber: an asynchronous iterator of bytes.
 
-    An item is one event, encoded, or several that waited together, up to 64 KiB. It
-    ends when it or its broadcast is closed. A cancelled ``anext()`` loses nothing.
+    Each item is one encoded event, or several that were waiting, up to 64 KiB. The
+    iteration ends when the subscription or its broadcast is closed. Cancelling ``anext()``
+    loses nothing.
     """
 
-    __slots__ = ("__weakref__", "_bell", "_broadcast", "_closed", "_reader")
+    __slots__ = ("__weakref__", "_broadcast", "_closed", "_reader", "_wakeup")
 
     def __init__(self, broadcast: Broadcast, reader: Reader) -> None:
         self._broadcast = broadcast
         self._reader = reader
         self._closed = False
-        self._bell: Bell | None = None  # that a task waits for
+        self._wakeup: Wakeup | None = None  # set while a task waits
 
     def __aiter__(self) -> Subscription:
         return self
@@ -162,34 +159,34 @@ class Subscription:
         """Return the next events.
 
         Raises:
-            SubscriberTooSlow: more would have to wait than may.
-            RuntimeError: another task waits for them.
+            SubscriberTooSlow: more events would wait than ``max_queue`` allows.
+            RuntimeError: another task is waiting for them.
         """
         while (data := self._read()) is not None:
             if data:
                 return data
-            news = self._listen()
+            waiter = self._wait()
             try:
-                await news
+                await waiter
             finally:
-                self._listened(news)
+                self._stop_waiting(waiter)
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """Unsubscribe; a task that waits for events is told that there are no more."""
+        """Unsubscribe; the iteration of a waiting task ends."""
         self._closed = True
         self._broadcast._subscriptions.discard(self)
-        if self._bell is not None:
-            self._broadcast._ring()
+        if self._wakeup is not None:
+            self._broadcast._wake_all()
 
     async def aclose(self) -> None:
-        """Unsubscribe, as an asynchronous generator is closed."""
+        """Unsubscribe: ``close()`` under the name that asynchronous generators use."""
         self.close()
 
-    # What `__anext__` does in steps, for EventStreamResponse, which has no coroutine for it.
+    # The steps of `__anext__`, for EventStreamResponse, which saves the coroutine.
 
     def _read(self) -> bytes | None:
-        """Return the next events, ``b""`` if there are none yet, None if there will be none."""
+        """Return the next events, ``b""`` if there are none yet, or None at the end."""
         if self._closed:
             return None
         try:
@@ -202,15 +199,15 @@ class Subscription:
             return None
         return data
 
-    def _listen(self) -> Awaitable[Any]:
-        """Begin to wait for news, by awaiting it; ``_listened()`` ends that, whatever comes."""
-        if self._bell is not None:
+    def _wait(self) -> Awaitable[Any]:
+        """Start waiting for events; always call ``_stop_waiting()`` afterwards."""
+        if self._wakeup is not None:
             raise RuntimeError("another task waits for the next events")
-        bell = self._bell = self._broadcast._hear()
-        return bell.listen()
+        wakeup = self._wakeup = self._broadcast._next_wakeup()
+        return wakeup.wait()
 
-    def _listened(self, news: Awaitable[Any]) -> None:
-        bell, self._bell = self._bell, None
-        if bell is not None and not bell.rung:
-            bell.leave(news)
-            self._broadcast._leave(bell)
+    def _stop_waiting(self, waiter: Awaitable[Any]) -> None:
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None and not wakeup.sent:
+            wakeup.stop_waiting(waiter)
+            self._broadcast._drop_unused(wakeup)

@@ -1,11 +1,11 @@
-"""events -> a bounded log -> what each subscriber has yet to read, as bytes. No I/O.
+"""events -> a bounded log -> the bytes that each subscriber reads next. No I/O.
 
-An event is encoded once and kept once, in the log. A subscriber's queue is a place
-in the log: the number of the event that it reads next. So a thousand subscribers
-cost a thousand integers, and one that does not read holds back nothing.
+Each event is encoded once and stored once, in the log. A subscriber's queue is a position
+in the log: the number of the event that it reads next. So a thousand subscribers cost a
+thousand integers, and one that does not read delays nobody.
 
-The log forgets its oldest events, by count and by bytes. Who needs one of them is
-told so: by the event ``gap``, or by SubscriberTooSlow.
+The log drops its oldest events, by count and by bytes. A subscriber that still needs one of
+them gets the event ``gap``, or SubscriberTooSlow.
 """
 
 from __future__ import annotations
@@ -22,24 +22,22 @@ if TYPE_CHECKING:
 
     Slow: TypeAlias = Literal["disconnect", "drop_oldest"]
 
-__all__ = ["MAX_BURST", "Reader", "ReplayLog"]
-
 MAX_BURST = 2**16
-"""Bytes of events that are joined for one send, where one event alone is not larger
+"""The most bytes of events joined for one send, unless a single event is larger
 (asyncio's high-water mark)."""
 
 
 class ReplayLog:
-    """The latest events, encoded, in order; each has a number, counted from 0."""
+    """The latest events, encoded and in order, numbered from 0."""
 
     def __init__(self, max_events: int | None, max_bytes: int | None) -> None:
         for name, value in [("max_events", max_events), ("max_bytes", max_bytes)]:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.first = 0
-        """The number of the oldest event that is there; ``next`` if there is none."""
+        """The number of the oldest event in the log; ``next`` if the log is empty."""
         self.next = 0
-        """The number that the next event will have."""
+        """The number of the next event."""
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -49,11 +47,11 @@ class ReplayLog:
         self._joined = (0, 0, b"")
 
     def append(self, event: ServerSentEvent) -> str:
-        """Add ``event``; return its ID, which is its own if it has one.
+        """Add ``event``; return its ID, which is new if it had none.
 
         Raises:
-            ValueError: an event with this ID is there, or ``encode`` refuses this one.
-            TypeError: a field of the wrong type.
+            ValueError: the log has an event with this ID, or ``encode`` refuses the event.
+            TypeError: a field has the wrong type.
         """
         event_id = event.id or self._new_id()
         if event_id in self._numbers:
@@ -69,12 +67,13 @@ class ReplayLog:
     def after(self, last_event_id: str) -> tuple[int, int | None]:
         """Return the number of the first event to send, and how many before it are lost.
 
-        None of an ID that is unknown: nobody can tell.
+        The latter is None if the ID is unknown.
         """
         if (number := self._numbers.get(last_event_id)) is not None:
             return number + 1, 0
         run, _, digits = last_event_id.rpartition("-")
-        # Ten digits: no run is longer, and int() of an unbounded number is not free.
+        # At most ten digits: no run publishes more events, and parsing an unbounded number
+        # is expensive.
         if run and run == self._run and digits.isascii() and digits.isdigit() and len(digits) < 11:
             number = int(digits)
             if number < self.first and last_event_id == f"{run}-{number}":
@@ -82,10 +81,10 @@ class ReplayLog:
         return self.first, None
 
     def read(self, number: int) -> tuple[bytes, int]:
-        """Return events from ``number`` on, joined, and the number of the one after them."""
+        """Return events from ``number`` on, joined, and the number of the next event."""
         start, end, data = self._joined
         if start == number and end == self.next:
-            return data, end  # most subscribers are at the same place: joined once for all
+            return data, end  # joined once, as most subscribers are at the same position
         entries = self._entries
         data, end = entries[number][1], number + 1
         if end < self.next:
@@ -99,13 +98,13 @@ class ReplayLog:
 
     def _new_id(self) -> str:
         if not self._run:
-            # Not before there is an event: processes that are forked from one that has
-            # only made the log must not be taken for one another.
+            # Chosen with the first event, not in the constructor, so that processes forked
+            # before it get different runs.
             self._run = os.urandom(6).hex()
         return f"{self._run}-{self.next}"
 
     def _forget(self) -> None:
-        # The newest event stays, whatever its size: else nobody would ever get it.
+        # The newest event stays, whatever its size; otherwise nobody would ever get it.
         while self.next - self.first > 1 and (
             (self._max_events is not None and self.next - self.first > self._max_events)
             or (self._max_bytes is not None and self._bytes > self._max_bytes)
@@ -117,7 +116,7 @@ class ReplayLog:
 
 
 class Reader:
-    """What one subscriber has yet to read, and what becomes of it when that is too much."""
+    """One subscriber's position in the log, with the policy for falling behind."""
 
     __slots__ = ("_log", "_lost", "_max_queue", "_number", "_slow", "_start")
 
@@ -134,16 +133,16 @@ class Reader:
             self._number, self._lost = log.after(last_event_id)
 
     def read(self) -> bytes:
-        """Return what comes next, several events where several wait; ``b""`` is nothing yet.
+        """Return the next events, joined; ``b""`` if there are none yet.
 
         Raises:
-            SubscriberTooSlow: too many wait, and the policy is ``"disconnect"``.
+            SubscriberTooSlow: too many events wait, and the policy is ``"disconnect"``.
         """
         log = self._log
         if self._number == log.next and self._lost == 0:
             return b""
         oldest = log.first
-        # What was replayed does not count: the client asked for it.
+        # Replayed events do not count, because the client asked for them.
         if self._max_queue is not None and log.next - self._max_queue > self._start:
             oldest = max(oldest, log.next - self._max_queue)
         if self._number < oldest:
@@ -162,6 +161,6 @@ class Reader:
 
 
 def _gap(lost: int | None) -> bytes:
-    # Without an ID: who is cut off right behind it asks as before, and is told again.
+    # No ID: a client cut off right after this event reconnects as before, and gets it again.
     count = "null" if lost is None else str(lost)
     return encode(ServerSentEvent(f'{{"lost": {count}}}', "gap"))

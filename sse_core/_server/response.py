@@ -1,8 +1,8 @@
-"""Events -> an ASGI response that streams them, under any server.
+"""An ASGI response that streams events, under any server.
 
-Two tasks: one takes events from the producer and sends them, one waits for the client
-to leave, and watches the clock for silence and for a client that takes nothing. Whichever
-ends first ends the other, and the producer is closed in any case.
+Two tasks: one sends the producer's events; the other waits for the client to disconnect,
+and watches the clock for silence and for a client that accepts no data. Whichever ends first
+ends the other, and the producer is always closed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterable,
     Mapping,
-    MutableMapping,
 )
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,33 +29,27 @@ import anyio.lowlevel
 from .._encoder import encode, encode_comment, encode_retry
 from .._errors import SubscriberTooSlow
 from .._events import Comment, ServerSentEvent
+from ..asgi import Message, Receive, Scope, Send, beside, ended_by_signals
 from .broadcast import Subscription
-from .signals import ended_by_signals
-from .tasks import beside
 
-__all__ = ["EventStreamResponse"]
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Item: TypeAlias = ServerSentEvent | Comment | str | bytes | dict[str, Any] | list[Any]
 Fields: TypeAlias = Iterable[tuple[bytes | str, bytes | str]] | Mapping[str, str]
 
 KEEP_ALIVE: Final = 15.0
-"""Seconds; proxies give up after 30 to 60 ("about every 15 seconds", WHATWG 9.2.7)."""
+"""Seconds; proxies time out after 30 to 60 ("about every 15 seconds", WHATWG 9.2.7)."""
 SEND_TIMEOUT: Final = 30.0
 """Seconds."""
 CLEAN_UP_TIME: Final = 2.0
-"""Seconds for a producer to finish when nobody wants its events any more."""
+"""Seconds for a producer to finish once its events are no longer wanted."""
 SHUTDOWN_TIME: Final = 1.0
-"""Seconds for a client to take what is left when the server is asked to end."""
+"""Seconds for a client to accept what is left on shutdown."""
 TURN: Final = 32
-"""Events after which a producer that never waits lets others have the event loop."""
+"""A producer that never waits yields the event loop after this many events."""
 
 _HEADERS: Final = {
     b"content-type": b"text/event-stream; charset=utf-8",
     b"cache-control": b"no-cache, no-transform",
-    b"x-accel-buffering": b"no",  # nginx would wait for a buffer to fill
+    b"x-accel-buffering": b"no",  # otherwise nginx buffers the response
 }
 _COMMENT: Final = b":\n\n"
 
@@ -65,30 +57,31 @@ _COMMENT: Final = b":\n\n"
 class EventStreamResponse:
     """A response that streams ``events``: an ASGI 3 application for one request.
 
-    Frameworks on ASGI call what an endpoint returns, so it can be returned; elsewhere,
+    In an ASGI framework that calls what an endpoint returns, return it. Elsewhere,
     ``await response(scope, receive, send)``.
 
     Args:
         events: an asynchronous iterable. An item is a ``ServerSentEvent``, a ``Comment``,
-            a str (the data of an event), a dict or list (its data as JSON), or bytes:
-            whole events that are encoded already, sent as they are.
+            a str (the data of an event), a dict or list (the data as JSON), or bytes
+            (whole encoded events, sent as they are).
         status: of the response.
-        headers: further header fields, or others in place of its own.
-        keep_alive: seconds of silence after which a comment is sent; None for none.
-        retry: milliseconds after which clients shall come back, sent at the beginning,
-            with up to half as much again at random: after a restart not all come at once.
-        send_timeout: seconds after which a client that takes nothing counts as gone;
+        headers: header fields to add, or to replace the default ones.
+        keep_alive: seconds of silence after which a comment is sent; None for no comments.
+        retry: milliseconds that clients wait before they reconnect. It is sent first, and
+            increased by up to half at random, so that after a restart not all clients
+            reconnect at the same time.
+        send_timeout: seconds after which a client that accepts no data counts as gone;
             None for no limit.
         uniform: the source of randomness, from 0 up to 1.
 
-    The head is sent at once. The producer is cancelled when the client leaves, or takes
-    nothing, and closed in any case: its ``finally`` runs, with two seconds for what it
-    awaits under a shield of its own. SIGINT and SIGTERM end the stream, as if the producer
-    had come to its end, so that servers which wait for their responses can shut down.
+    The head is sent immediately. When the client disconnects or stalls, the producer is
+    cancelled. It is always closed: its ``finally`` blocks run, and have two seconds for
+    what they await in a shielded scope. SIGINT and SIGTERM end the stream as if the producer
+    had finished, so that servers which wait for their responses can shut down.
 
     Raises:
-        Exception: whatever the producer raises, or ``encode`` of what it yields (fields
-            are checked then). The server cuts the response off: it never looks whole.
+        Exception: whatever the producer raises, or ``encode`` for an item (fields are
+            checked at that point). The server aborts the response, so it never looks complete.
     """
 
     def __init__(
@@ -116,8 +109,8 @@ class EventStreamResponse:
         if retry is not None:
             self._first = encode_retry(retry + int(retry * uniform() / 2))
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer the request; see the class for what is raised."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request. Exceptions are described in the class."""
         if scope["type"] != "http":
             raise RuntimeError(f"expected an HTTP request, got {scope['type']!r}")
         events = aiter(self._events)
@@ -126,16 +119,16 @@ class EventStreamResponse:
             async with beside(partial(self._watch, receive)) as self._attended:
                 await self._answer(scope["method"], events)
         except (_ClientGone, SubscriberTooSlow):
-            pass  # one who is too slow is told to come back, by the cut alone
+            pass  # the abort itself tells a slow client to reconnect
 
     async def _answer(self, method: str, events: AsyncIterator[Item]) -> None:
-        """Send the head, and what the producer yields, to its end."""
+        """Send the head and all events of the producer."""
         send = self._send
         head = {"status": self._status, "headers": list(self._headers)}
         headed = False
         streaming, ending = anyio.CancelScope(), anyio.CancelScope()
 
-        # `end` is called outside of all tasks, where anyio cannot tell which clock it is.
+        # `end` is called outside of any task, where anyio does not know the event loop's clock.
         ahead = anyio.current_time() - monotonic()
 
         def end() -> None:
@@ -148,11 +141,13 @@ class EventStreamResponse:
                 async with _closing(events):
                     await send({"type": "http.response.start", **head})
                     headed = True
-                    if ending.deadline < inf:  # asked to meanwhile
+                    if ending.deadline < inf:  # `end` was called during the send
                         streaming.cancel()
                         await anyio.lowlevel.checkpoint()
                     if method != "HEAD":  # pragma: no branch  # coverage misses the way out
-                        await send(_body(self._first))  # if nothing, then the head
+                        await send(
+                            _body(self._first)
+                        )  # even if empty: servers wait for it with the head
                         if isinstance(events, Subscription):
                             await send.subscribed(events)
                         else:
@@ -160,14 +155,14 @@ class EventStreamResponse:
             await send(_body(b"", more=False))
 
     async def _watch(self, receive: Receive) -> None:
-        """Wait for the client to leave, or to take nothing for too long; break silences."""
+        """Return if the client disconnects or stalls; send comments during silence."""
         send = self._send
         tick = min(self._keep_alive, self._send_timeout)
         while True:
             limit = self._send_timeout if send.waiting else self._keep_alive
             left = send.since + limit - monotonic()
             if left > 0:
-                # What is waited for may change meanwhile, and with it the limit.
+                # A send may begin or end meanwhile, which changes the limit.
                 with anyio.move_on_after(min(left, tick)):
                     if (await receive())["type"] == "http.disconnect":
                         break
@@ -178,26 +173,26 @@ class EventStreamResponse:
                     await send(_body(_COMMENT))
                 if timeout.cancelled_caught:
                     break
-                await anyio.lowlevel.checkpoint()  # an event that waits is next
+                await anyio.lowlevel.checkpoint()  # a waiting event goes first
         self._attended.cancel()
 
 
 class _ClientGone(Exception):
-    """The server says so: "send() should raise OSError"."""
+    """The server reports a disconnect: "send() should raise OSError"."""
 
 
 class _Sender:
-    """The server's ``send``, for two tasks, with the times that a watch needs."""
+    """The server's ``send``, shared by two tasks, with the times that the watch needs."""
 
     __slots__ = ("_free", "_send", "since", "waiting")
 
     def __init__(self, send: Send) -> None:
         self.waiting = False
-        """Whether the client is being waited for."""
+        """True while a send is in progress."""
         self.since = monotonic()
-        """When that, or the silence after it, began."""
+        """When the send, or the silence after it, began."""
         self._send = send
-        self._free: anyio.Event | None = None  # made by the one of them that has to wait
+        self._free: anyio.Event | None = None  # set by a task that has to wait
 
     async def __call__(self, message: Message) -> None:
         while self.waiting:
@@ -217,7 +212,7 @@ class _Sender:
                 self._free = None
 
     async def produced(self, events: AsyncIterator[Item]) -> None:
-        """Send what a producer yields, to its end."""
+        """Send all events of a producer."""
         left = TURN
         async for item in events:
             await self(_body(_encode(item)))
@@ -227,19 +222,19 @@ class _Sender:
                 await anyio.lowlevel.checkpoint()
 
     async def subscribed(self, events: Subscription) -> None:
-        """The same for one of perhaps thousands of subscribers: nothing is made for each event.
+        """The same for a subscription, of which there may be thousands: no objects per event.
 
-        It waits for others by itself, as nobody can publish while it has the event loop.
+        It yields the event loop by itself: nothing is published while it runs, so it soon waits.
         """
         send = self._send
         while (data := events._read()) is not None:
             if not data:
-                news = events._listen()
+                waiter = events._wait()
                 try:
-                    await news
+                    await waiter
                 finally:
-                    events._listened(news)
-            elif self.waiting:  # for a comment
+                    events._stop_waiting(waiter)
+            elif self.waiting:  # a comment is being sent
                 await self(_body(data))
             else:
                 self.waiting = True
@@ -287,11 +282,11 @@ def _latin1(text: bytes | str) -> bytes:
 
 @asynccontextmanager
 async def _closing(events: AsyncIterator[Item]) -> AsyncGenerator[None]:
-    """Close the producer behind the block, whatever becomes of that; its time is bounded.
+    """Close the producer after the block, however that ends, within a time limit.
 
-    Else what is left of a generator runs when it is collected, in whatever task. The scope
-    is there from the beginning: a generator may hold scopes of its own while it yields,
-    and scopes are left in the reverse order only.
+    Otherwise the rest of a generator runs in some other task when it is collected. The scope
+    is entered first, because a generator may yield inside scopes of its own, and scopes must
+    be left in reverse order.
     """
     failure: Exception | None = None
     with anyio.CancelScope() as scope:
@@ -305,9 +300,9 @@ async def _closing(events: AsyncIterator[Item]) -> AsyncGenerator[None]:
             if (aclose := getattr(events, "aclose", None)) is not None:
                 try:
                     await aclose()
-                except* GeneratorExit:  # wrapped by a task group of the generator's
+                except* GeneratorExit:  # wrapped by a task group inside the generator
                     pass
     if failure is not None:
         raise failure
-    # If the time was up, that has taken the place of any other cancellation.
+    # If the time limit was reached, it has hidden any other cancellation.
     await anyio.lowlevel.checkpoint_if_cancelled()

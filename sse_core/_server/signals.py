@@ -1,10 +1,10 @@
-"""Signals that ask a process to end -> the streams that are open in it, each in its loop.
+"""Tell open streams that SIGINT or SIGTERM has asked the process to end.
 
-A server that is asked to end waits for its responses, and a stream may never end. Nothing
-in ASGI tells an application in time: ``lifespan.shutdown`` comes after the last response.
-So while streams are open, the signals are listened to here, in front of whoever has
-installed a handler, uvicorn or the event loop, and that one is called as ever. A signal
-that nobody handles is left alone, for it ends the process at once.
+On shutdown a server waits for open responses, but a stream may never finish, and ASGI gives
+the application no notice in time: ``lifespan.shutdown`` comes after the last response. So
+while streams are open, a handler here precedes the one that was installed, by uvicorn or by
+the event loop, and then calls it. A signal without a handler is left alone, because it ends
+the process immediately.
 """
 
 from __future__ import annotations
@@ -18,28 +18,27 @@ from typing import Any
 
 from anyio.lowlevel import current_token
 
-__all__ = ["ended_by_signals"]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# By a key of their own, as the same function may be there twice; what a signal handler
-# goes through is copied first, in one step.
+# Under unique keys, because the same function may be there twice. The signal handler copies
+# the values in one step before it iterates over them.
 _open: dict[object, Callable[[], None]] = {}
 
 
 @contextmanager
 def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
-    """Have ``end`` called in this event loop if a signal comes within the block.
+    """Call ``end`` in this event loop if SIGINT or SIGTERM arrives within the block.
 
-    Signals are heard where the main thread has opened a stream; then all threads are told.
+    Handlers can only be installed in the main thread: signals reach the blocks of all
+    threads once the main thread has entered one.
     """
     loop: Any = current_token().native_token
-    # asyncio's name and trio's for: call this soon, whichever thread says so.
+    # The thread-safe "call soon" of asyncio, or of trio.
     call_soon = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
     key = object()
     _open[key] = lambda: call_soon(end)
     _listen()
-    if any(listener.heard() for listener in _listeners()):
+    if any(listener.missed() for listener in _listeners()):
         end()
     try:
         yield
@@ -50,10 +49,10 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
 
 
 class _Listener:
-    """A signal handler in front of another.
+    """A signal handler that calls another one afterwards.
 
-    One for each: a library that put its own handler in front of this one calls this one,
-    and finds a new one in front of its own. With a single function, that would be a circle.
+    Each call of ``_listen`` may need a new one: if a library wraps this handler in its own,
+    that one is wrapped again. With a single function, the two would call each other forever.
     """
 
     def __init__(self, number: int, handler: Callable[[int, FrameType | None], Any]) -> None:
@@ -62,14 +61,15 @@ class _Listener:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         for end in list(_open.values()):
-            with suppress(RuntimeError):  # its loop is closed: there is nothing left to end
+            with suppress(RuntimeError):  # its loop is closed, so nothing is left to end
                 end()
         self.handler(number, frame)
 
-    def heard(self) -> bool:
-        """Whether the server is ending: uvicorn still takes requests for 0.1 s, and says so.
+    def missed(self) -> bool:
+        """Return True if the server is shutting down, as uvicorn's ``should_exit`` says.
 
-        A stream that begins then has missed the signal, and would keep the server from its end.
+        uvicorn accepts requests for another 0.1 s. A stream that starts then has missed the
+        signal, and would keep the server running.
         """
         return getattr(getattr(self.handler, "__self__", None), "should_exit", False) is True
 
@@ -83,7 +83,7 @@ def _listen() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _SIGNALS:
-        # Looked at for each stream: a server may have come since the last.
+        # Checked for each stream, because a server may have been started since the last.
         handler = signal.getsignal(number)
         if callable(handler) and not isinstance(handler, _Listener):
             signal.signal(number, _Listener(number, handler))

@@ -1,4 +1,4 @@
-"""Tasks that watch a block, over anyio."""
+"""Run tasks beside a block of code, for as long as it runs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-__all__ = ["beside"]
-
 
 @asynccontextmanager
 async def beside(
     *functions: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[anyio.CancelScope]:
-    """Run functions beside the block, until its end; the scope ends all of them earlier.
+    """Run functions beside the block, and cancel them at its end.
 
-    What the block or one of them raises ends all, and passes as it is: a task group alone
-    would wrap it. Of several exceptions, it is the first.
+    Cancelling the scope ends the block as well. An exception of the block or of a function
+    ends all of them, and is raised as it is, where a task group would wrap it. If there are
+    several, the first is raised.
     """
     failure: Exception | None = None
 
@@ -39,6 +38,6 @@ async def beside(
                 failure = failure or exc
             tasks.cancel_scope.cancel()
     finally:
-        # Also in the place of a cancellation, which trio raises where the group ends.
+        # This also replaces a cancellation, which trio raises where the group ends.
         if failure is not None:
             raise failure

@@ -25,8 +25,8 @@ from anyio.abc import TaskGroup
 
 import sse_core
 import sse_core.sync
-from sse_core import Comment, Disconnected, ServerSentEvent, SSEError, Timeout
-from sse_core._server.host import Receive, Send, serve
+from sse_core import Comment, Disconnected, ServerSentEvent, SSEError, Timeout, serve
+from sse_core.asgi import Receive, Send
 
 CAPABILITIES = [
     "bom",

@@ -31,8 +31,9 @@ from urllib.parse import quote
 import anyio
 import h11
 
-from sse_core import EventStreamParser
-from sse_core._server.host import App, Receive, Send, serve
+from sse_core import EventStreamParser, serve
+from sse_core.asgi import ASGIApp as App
+from sse_core.asgi import Receive, Send
 from sse_openai.mock import MockOpenAI
 
 LIMIT = 20.0

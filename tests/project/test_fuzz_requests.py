@@ -12,7 +12,8 @@ from typing import Any
 import anyio
 import pytest
 
-from sse_core._server.host import App, Receive, Send
+from sse_core.asgi import ASGIApp as App
+from sse_core.asgi import Receive, Send
 from sse_openai.mock import MockOpenAI
 from tests.fuzz import requests
 from tests.fuzz.requests import Description, Found, Fuzzer, main, mock

@@ -26,7 +26,7 @@ from sse_core import (
     stream,
 )
 from sse_core._server import response as _asgi
-from sse_core._server.host import Message, Receive, Send
+from sse_core.asgi import Message, Receive, Send
 from tests.sse_core.server.test_serve import serving
 
 pytestmark = pytest.mark.anyio

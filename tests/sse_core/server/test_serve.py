@@ -16,8 +16,11 @@ import trustme
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
+from sse_core import serve
 from sse_core._server import host as _serve
-from sse_core._server.host import App, Message, Receive, Send, serve
+from sse_core._server.exchange import MAX_HEAD
+from sse_core.asgi import ASGIApp as App
+from sse_core.asgi import Message, Receive, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -259,7 +262,7 @@ async def test_body_is_read_when_asked_for() -> None:
         await send(start())
         await send(body())
 
-    await _serve._converse(app, "http", stream)
+    await _serve._serve_connection(app, "http", stream)
 
     assert seen == [1, 2, 3]
 
@@ -347,7 +350,7 @@ async def test_pipelined_flood() -> None:
         messages.append(await receive())
 
     async with connected(app) as stream:
-        await stream.send(GET + b"GET / HTTP/1.1\r\n" + b"x" * 2 * _serve.MAX_HEAD)
+        await stream.send(GET + b"GET / HTTP/1.1\r\n" + b"x" * 2 * MAX_HEAD)
         with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
             await stream.receive()
 
@@ -775,7 +778,7 @@ async def test_bad_head(request_: bytes, status: int) -> None:
 async def test_head_limit(extra: int) -> None:
     """The limit of a head does not depend on how it was cut, or what follows."""
     head = CLOSE[:-2] + b"a: \r\n\r\n"
-    head = head.replace(b"a: ", b"a: " + b"x" * (_serve.MAX_HEAD - len(head) + extra))
+    head = head.replace(b"a: ", b"a: " + b"x" * (MAX_HEAD - len(head) + extra))
     data = await exchange(hello, head + b"x" * 10)
 
     assert [431 if extra else 200] == [status for status, _, _ in responses(data, "GET")]
@@ -815,7 +818,7 @@ async def test_client_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = FakeStream(CLOSE, stays=True)
 
     with anyio.fail_after(10):
-        await _serve._converse(hello, "http", stream)
+        await _serve._serve_connection(hello, "http", stream)
 
     assert stream.closed
 

@@ -14,7 +14,8 @@ import httpx
 import openai
 import pytest
 
-from sse_core._server.host import Receive, Send, serve
+from sse_core import serve
+from sse_core.asgi import Receive, Send
 from sse_openai import mock
 from sse_openai.mock import MockOpenAI, Recording
 from sse_openai.mock.app import SCRIPT
