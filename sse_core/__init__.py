@@ -1,7 +1,7 @@
-"""Server-Sent Events: a sans-IO parser and encoder, and clients around them.
+"""Server-Sent Events: a sans-IO parser and encoder, and clients and servers built on them.
 
-The parser, the encoder and the errors are here at once; what needs sockets is
-imported on first use, so that embedding the parser costs next to nothing.
+Everything that needs sockets is imported on first use, so importing this package for the
+parser alone costs next to nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ._errors import (
     WriteTimeout,
 )
 from ._events import Comment, ServerSentEvent
-from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser, aiter_events, iter_events
+from ._iterate import aiter_events, iter_events
+from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser
 from .lazy import TYPE_CHECKING, publish
 
 if TYPE_CHECKING:

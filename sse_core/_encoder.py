@@ -1,40 +1,37 @@
-"""events -> bytes, the way back.
+"""events -> bytes, the inverse of the parser.
 
-``parse(encode(event)) == [event]`` for every event that the wire can carry;
-ValueError or TypeError for every other. The one thing that changes on the way:
-data and comments that hold CR LF or CR come back with LF, because the format
-has no way to tell the three line ends apart.
+``parse(encode(event)) == [event]`` for every event that the format can express; any other
+raises ValueError or TypeError. One thing changes: CR LF and CR in data and comments come
+back as LF, because the format does not distinguish the three line ends.
 """
 
 from __future__ import annotations
 
 from ._events import ServerSentEvent
 
-__all__ = ["MAX_RETRY_DIGITS", "encode", "encode_comment", "encode_retry"]
-
 MAX_RETRY_DIGITS = 640
-"""The longest ``retry`` value that is read, and written, as it stands.
+"""The longest ``retry`` value that is read and written unchanged.
 
-CPython's ``int()`` and ``str()`` refuse more than 4,300 digits by default, a limit
-that a program may lower, but never below 640.
+By default, CPython's ``int()`` and ``str()`` refuse more than 4,300 digits. A program may
+lower that limit, but not below 640.
 """
 
 
 def encode(event: ServerSentEvent) -> bytes:
     """Return the block that dispatches ``event``, blank line included.
 
-    An empty ``id`` writes no ``id`` field, so the ID in force stays; ``b"id\\n\\n"``
-    resets it. Lone surrogates are written as U+FFFD.
+    If ``id`` is empty, no ``id`` field is written, and the reader keeps its last event ID;
+    ``b"id\\n\\n"`` resets it. Lone surrogates are written as U+FFFD.
 
     Raises:
-        ValueError: ``id`` holds CR, LF or NUL; ``event`` holds CR or LF, or is
+        ValueError: ``id`` contains CR, LF or NUL; ``event`` contains CR or LF, or is
             empty; ``retry`` is negative or longer than 640 digits.
-        TypeError: a field of the wrong type.
+        TypeError: a field has the wrong type.
     """
-    # Compared as bytes: a subclass of str may lie about what it is equal to.
+    # Compared as bytes, because a subclass of str may redefine equality.
     event_type = _single_line("event", event.event)
     if not event_type:
-        raise ValueError("event is empty, which a reader takes for 'message'")
+        raise ValueError("event is empty, which a reader takes as 'message'")
     lines = [] if event_type == b"message" else [b"event: " + event_type]
     if event_id := _single_line("id", event.id):
         lines.append(b"id: " + event_id)
@@ -46,7 +43,7 @@ def encode(event: ServerSentEvent) -> bytes:
 
 
 def encode_comment(text: str = "") -> bytes:
-    """Return ``text`` as comment lines and a blank line; what keeps a connection alive."""
+    """Return ``text`` as comment lines and a blank line, to keep a connection alive."""
     return b"".join(b": %b\n" % line for line in _lines("comment", text)) + b"\n"
 
 
@@ -54,15 +51,15 @@ def encode_retry(milliseconds: int) -> bytes:
     """Return a block that only sets the reconnection time; it dispatches no event.
 
     Raises:
-        ValueError: negative, or longer than 640 digits.
-        TypeError: not an integer. ``True`` is none.
+        ValueError: ``milliseconds`` is negative or longer than 640 digits.
+        TypeError: it is not an integer. ``True`` does not count as one.
     """
     return b"retry: %b\n\n" % _digits(milliseconds)
 
 
 def _single_line(field: str, text: str) -> bytes:
     value = _utf8(field, text)
-    # A line break would begin another field: the injection of CVE-2026-33128 and its kin.
+    # A line break would start another field: the injection of CVE-2026-33128 and similar.
     if b"\n" in value or b"\r" in value:
         raise ValueError(f"{field} holds a line break: {text!r}")
     # "If the field value does not contain U+0000 NULL": such an id would be ignored.
@@ -81,7 +78,7 @@ def _lines(field: str, text: str) -> list[bytes]:
 def _digits(milliseconds: int) -> bytes:
     if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
         raise TypeError(f"retry must be an int, got {type(milliseconds).__name__}")
-    milliseconds = int.__index__(milliseconds)  # of a subclass, what it is and not what it says
+    milliseconds = int.__index__(milliseconds)  # the value of a subclass, whatever it says
     if milliseconds < 0:
         got = f", got {milliseconds}" if milliseconds > -(10**MAX_RETRY_DIGITS) else ""
         raise ValueError(f"retry must not be negative{got}")
@@ -93,10 +90,10 @@ def _digits(milliseconds: int) -> bytes:
 def _utf8(field: str, text: str) -> bytes:
     if not isinstance(text, str):
         raise TypeError(f"{field} must be a str, got {type(text).__name__}")
-    # str's own method: a subclass may lie about its encoding as about its line breaks.
+    # str's own method, because a subclass may redefine its encoding too.
     try:
         return str.encode(text)
     except UnicodeEncodeError:
-        # UTF-16 pairs the halves that belong together; the others become U+FFFD.
+        # UTF-16 joins matching surrogates; the others become U+FFFD.
         units = str.encode(text, "utf-16-le", "surrogatepass")
         return units.decode("utf-16-le", "replace").encode()

@@ -1,23 +1,23 @@
-"""Every exception that this package raises for what a peer did.
+"""All exceptions for errors of the peer or the network.
 
 SSEError
 ├── ProtocolError          the peer broke HTTP/1.1
-├── EventTooLarge          an event passed ``max_event_size``
-├── ResponseError          a response that is not an event stream
+├── EventTooLarge          an event exceeded ``max_event_size``
+├── ResponseError          the response is not an event stream
 ├── TooManyRedirects       one attempt was redirected more than 20 times
-├── SubscriberTooSlow      more events would have to wait for a subscriber than may
+├── SubscriberTooSlow      more events would wait for a subscriber than allowed
 └── TransportError         connect, TLS, read or write failed, or the body was cut short
-    ├── TLSError           the peer's certificate was refused, or it speaks no TLS
+    ├── TLSError           the peer's certificate was refused, or it does not speak TLS
     ├── ProxyError         a proxy did not connect to the server
-    └── TimeoutException   a time limit passed; also a built-in ``TimeoutError``
-        ├── ConnectTimeout     name look-up, proxy, TCP and TLS together
+    └── TimeoutException   a time limit was exceeded; also a built-in ``TimeoutError``
+        ├── ConnectTimeout     DNS lookup, proxy, TCP and TLS together
         ├── WriteTimeout       the request could not be sent
         ├── ReadTimeout        no byte arrived
         │   └── HeadTimeout        no complete response head
-        ├── EventTimeout       bytes, perhaps, but no event
-        └── TotalTimeout       the stream as a whole took too long
+        ├── EventTimeout       no event, though other bytes may have arrived
+        └── TotalTimeout       the whole stream took too long
 
-What the caller did wrong is a TypeError, ValueError or RuntimeError.
+Errors of the caller are TypeError, ValueError or RuntimeError.
 """
 
 from __future__ import annotations
@@ -26,51 +26,32 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._http.messages import Response
 
-__all__ = [
-    "ConnectTimeout",
-    "EventTimeout",
-    "EventTooLarge",
-    "HeadTimeout",
-    "ProtocolError",
-    "ProxyError",
-    "ReadTimeout",
-    "ResponseError",
-    "SSEError",
-    "SubscriberTooSlow",
-    "TLSError",
-    "TimeoutException",
-    "TooManyRedirects",
-    "TotalTimeout",
-    "TransportError",
-    "WriteTimeout",
-]
-
 
 class SSEError(Exception):
-    """The root of all exceptions of this toolkit."""
+    """The base class of all exceptions of this toolkit."""
 
 
 class ProtocolError(SSEError):
-    """The peer broke HTTP/1.1, or passed one of the limits that guard its reading."""
+    """The peer broke HTTP/1.1, or exceeded one of the limits that protect its reader."""
 
     final = False
-    """Whether it is a flood within a body, which asking again would bring again."""
+    """True if the peer flooded us inside a body; retrying would only repeat it."""
 
 
 class EventTooLarge(SSEError):
-    """An event passed ``max_event_size``. No piece of it is ever delivered."""
+    """An event exceeded ``max_event_size``. No part of it is delivered."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"an event is larger than max_event_size, {limit} bytes")
         self.limit = limit
-        """The limit in force, in bytes."""
+        """The limit, in bytes."""
 
     def __reduce__(self) -> tuple[type[EventTooLarge], tuple[int]]:
         return type(self), (self.limit,)
 
 
 class ResponseError(SSEError):
-    """The server answered with something that is not an event stream."""
+    """The server's response is not an event stream."""
 
     def __init__(self, response: Response, body: bytes) -> None:
         coding = response.headers.get("content-encoding", "").strip()
@@ -79,20 +60,21 @@ class ResponseError(SSEError):
             got += f", coded as {coding[:80]!r}"
         super().__init__(f"expected an event stream, got {got}")
         self.response = response
-        """Status and headers of the answer."""
+        """Status and headers of the response."""
         self.body = body
-        """The first bytes of its body, at most 64 KiB, as they came."""
+        """The first bytes of its body, undecoded; at most 64 KiB."""
 
     def __reduce__(self) -> tuple[type[ResponseError], tuple[Response, bytes]]:
         return type(self), (self.response, self.body)
 
 
 class TooManyRedirects(SSEError):
-    """One attempt was redirected more often than a chain of redirects may be long."""
+    """One attempt was redirected too often."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} redirects")
         self.limit = limit
+        """The most redirects that one attempt follows."""
 
     def __reduce__(self) -> tuple[type[TooManyRedirects], tuple[int]]:
         return type(self), (self.limit,)
@@ -103,38 +85,38 @@ class TransportError(SSEError):
 
 
 class TLSError(TransportError):
-    """TLS could not be agreed on: the certificate was refused, or the peer speaks none."""
+    """The TLS handshake failed: the certificate was refused, or the peer does not speak TLS."""
 
 
 class ProxyError(TransportError):
-    """A proxy did not connect to the server: it refused, or could not."""
+    """A proxy refused or failed to connect to the server."""
 
     def __init__(self, response: Response, target: str) -> None:
         super().__init__(f"the proxy did not connect to {target}: it answered {response.status}")
         self.response = response
-        """Status and headers of the proxy's answer; 407 asks for other credentials."""
+        """Status and headers of the proxy's response; 407 asks for other credentials."""
         self.target = target
-        """Host and port that it was asked for."""
+        """The host and port that it was asked to connect to."""
 
     def __reduce__(self) -> tuple[type[ProxyError], tuple[Response, str]]:
         return type(self), (self.response, self.target)
 
 
 class SubscriberTooSlow(SSEError):
-    """More events would have to wait for a subscriber of a Broadcast than may."""
+    """More events would wait for a subscriber of a Broadcast than allowed."""
 
     def __init__(self, lost: int) -> None:
         super().__init__(f"a subscriber was too slow: it would lose {lost} events")
         self.lost = lost
-        """How many events it would lose, if it went on."""
+        """The number of events that it would lose if it continued."""
 
 
 class TimeoutException(TransportError, TimeoutError):
-    """A time limit passed. The base of the exceptions for each limit."""
+    """A time limit was exceeded. The base class of the exceptions for each limit."""
 
 
 class ConnectTimeout(TimeoutException):
-    """No connection within the limit: name look-up, proxy, TCP and TLS together."""
+    """No connection within the limit, which covers DNS lookup, proxy, TCP and TLS."""
 
 
 class WriteTimeout(TimeoutException):
@@ -142,7 +124,7 @@ class WriteTimeout(TimeoutException):
 
 
 class ReadTimeout(TimeoutException):
-    """No byte came within the limit."""
+    """No byte arrived within the limit."""
 
 
 class HeadTimeout(ReadTimeout):
@@ -150,8 +132,8 @@ class HeadTimeout(ReadTimeout):
 
 
 class EventTimeout(TimeoutException):
-    """No event was dispatched within the limit, though comments or other bytes may have come."""
+    """No event was dispatched within the limit, though other bytes may have arrived."""
 
 
 class TotalTimeout(TimeoutException):
-    """The stream did not end within the limit for all of it."""
+    """The stream did not end within the limit for the whole stream."""

@@ -1,7 +1,7 @@
-"""What an event stream carries: events and comments, as plain values.
+"""The items of an event stream, events and comments, as plain values.
 
-Built once for each dispatch, hence written by hand with ``__slots__``: no import
-beyond the language, and a constructor that costs no more than its assignments.
+One is built for each dispatch, so the classes are written by hand with ``__slots__``: they
+need no imports, and the constructor costs no more than its assignments.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Comment", "ServerSentEvent"]
-
 
 class ServerSentEvent:
-    """One event of an event stream, under the wire's four field names.
+    """One event of an event stream, with the four field names of the format.
 
-    From the parser, ``id`` is the last event ID in force when the event was
-    dispatched and ``retry`` the valid ``retry`` field of the event's own block.
-    Nothing is checked here: ``encode`` refuses what the wire cannot carry, so an
-    attribute that was assigned later is checked as well.
+    In an event from the parser, ``id`` is the last event ID at the time of dispatch, and
+    ``retry`` is the valid ``retry`` field of the event's own block. The constructor checks
+    nothing: ``encode`` refuses values that the format cannot express, so attributes assigned
+    later are checked too.
     """
 
     __slots__ = ("data", "event", "id", "retry")
@@ -33,13 +31,13 @@ class ServerSentEvent:
         self.event = event
         """The event type, ``"message"`` unless the stream named one."""
         self.id = id
-        """The last event ID, empty when there is none."""
+        """The last event ID; empty if there is none."""
         self.retry = retry
         """A reconnection time in milliseconds, or None."""
 
     def json(self) -> Any:
-        """Return ``data`` decoded as JSON; ``json.JSONDecodeError`` where it is none."""
-        import json  # not at the top: 4 ms that a reader of plain text never needs
+        """Return ``data`` decoded as JSON; raise ``json.JSONDecodeError`` if it is invalid."""
+        import json  # not at the top: it takes 4 ms, and readers of plain text never need it
 
         return json.loads(self.data)
 
@@ -53,8 +51,8 @@ class ServerSentEvent:
             other.retry,
         )
 
-    # Equal by value and open to assignment, hence not hashable.
-    __hash__ = None  # type: ignore[assignment]  # the language's own way to say so
+    # Not hashable, because it is mutable and compares by value.
+    __hash__ = None  # type: ignore[assignment]  # Python's way to say so
 
     def __repr__(self) -> str:
         fields = [f"data={self.data!r}"]
@@ -68,9 +66,9 @@ class ServerSentEvent:
 
 
 class Comment:
-    """A comment of an event stream: a line that began with a colon.
+    """A comment of an event stream: a line that starts with a colon.
 
-    ``text`` is what followed the colon, without the one space that may stand there.
+    ``text`` is the rest of the line, without one leading space.
     """
 
     __slots__ = ("text",)

@@ -1,8 +1,7 @@
-"""bytes -> frames: an event stream cut behind its blank lines, and not read any further.
+"""bytes -> frames: an event stream cut after its blank lines, and not parsed any further.
 
-For who hands a stream on: every byte comes out again, in order and unaltered, each block
-of lines as one piece as soon as the blank line behind it is there. What the lines say is
-not looked at.
+For proxies and relays: every byte comes out again, unchanged and in order. Each block of
+lines comes out in one piece, as soon as the blank line after it has arrived.
 """
 
 from __future__ import annotations
@@ -13,42 +12,41 @@ from typing import Final
 from ._errors import EventTooLarge
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 
-__all__ = ["FrameSplitter", "with_id"]
-
-# Atomic: CR LF is one line end, and never two of which one was given back.
+# Atomic groups: CR LF is one line end, and backtracking must not make it two.
 _FRAME_END: Final = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _CONTENT: Final = re.compile(rb"[^\r\n]")
 BOM: Final = b"\xef\xbb\xbf"
 
-# The longest end of a frame, less the byte that was not there yet.
+# The longest end of a frame, less the byte that has yet to arrive.
 _OVERLAP: Final = 3
 
 
 class FrameSplitter:
     """Cuts an event stream into frames: ``b"".join(frames)`` is the stream.
 
-    A frame is a block of lines, comments as well as fields, with the blank line that ends
-    it. Further blank lines belong to the frame after it, so that no frame is empty. Where
-    a read ends with CR, the frame ends there: a LF that follows begins the next one.
+    For proxies and relays that pass a stream on without parsing it. A frame is a block of
+    lines, comments included, with the blank line that ends it. Further blank lines belong to
+    the next frame, so no frame is empty. If a read ends with CR, the frame ends there; a LF
+    that follows starts the next frame.
 
-    ``max_frame_size`` bounds what waits for its blank line, in bytes; None lifts it.
+    ``max_frame_size`` limits the bytes of a frame, complete or not; None for no limit.
     """
 
     def __init__(self, max_frame_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> None:
         self.failed = False
-        """Whether the next ``receive_data`` will raise."""
+        """True if the next ``receive_data`` will raise."""
         self._max_frame_size = max_frame_size
         self._buffer = bytearray()
-        # Behind the first byte that is no line end; 0 if there is none.
+        # The position after the first byte that is not a line end; 0 if there is none.
         self._content = 0
-        # Up to where the buffer has been searched for what comes next, content or end.
+        # The position up to which the buffer has been searched, for content or for the end.
         self._searched = 0
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the frames that ``data`` completes.
 
         Raises:
-            EventTooLarge: for a frame beyond the limit, after the frames before it.
+            EventTooLarge: a frame exceeds the limit. Frames before it are returned first.
         """
         if self.failed:
             return self._within_limit([])
@@ -76,7 +74,7 @@ class FrameSplitter:
         return self._within_limit(frames)
 
     def _split(self, data: bytes) -> list[bytes] | None:
-        """Take frames as models send them: line feeds, and one blank line behind each block."""
+        """Take frames as models send them: line feeds, and one blank line after each block."""
         end = data.find(b"\n\n")
         if end <= 0 or b"\r" in data or b"\n\n\n" in data:
             return None
@@ -93,7 +91,7 @@ class FrameSplitter:
         return [frame + b"\n\n" for frame in frames]
 
     def receive_eof(self) -> bytes:
-        """Return what stands behind the last frame: no blank line ends it."""
+        """Return the bytes after the last frame, which no blank line ends."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._content = self._searched = 0

@@ -1,12 +1,12 @@
-"""bytes -> lines -> fields -> events, by the WHATWG text (HTML, section 9.2.6).
+"""bytes -> lines -> fields -> events, as the WHATWG defines (HTML, section 9.2.6).
 
-Bytes go in as they come from the network, events come out as soon as their blank
-line is there. A carriage return ends a line at once; the line feed that may follow
-it is dropped when it comes. What waits between two calls: the beginning of one
-line, in pieces that are joined once, and the fields of one event; of a block that
-begins as a language model's do, its first line as it came. Nothing here reads,
-waits or raises, except EventTooLarge, for which no event is lost: those before it
-are returned first.
+Bytes go in as they arrive from the network, and events come out as soon as their blank
+line has arrived. A carriage return ends a line immediately; a line feed that follows it is
+dropped when it arrives. Between two calls, the parser keeps the beginning of one line, in
+pieces that are joined once, the fields of one event and, for a block that looks like a
+language model's, its first line unparsed. Nothing here does I/O. The only exception raised
+for the stream's contents is EventTooLarge, and the events completed before it are returned
+first.
 """
 
 from __future__ import annotations
@@ -19,71 +19,67 @@ from ._events import Comment, ServerSentEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
     from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
     Bytes: TypeAlias = bytes | bytearray | memoryview
     Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
     class _ParserOf(Generic[Item]):
-        """Tells type checkers what the lists hold."""
+        """Gives the items of the lists a type."""
 
 else:
 
     class _ParserOf:
         __slots__ = ()
 
-        # `import typing` would cost more than the rest of this package.
+        # Importing `typing` would take longer than the rest of this package.
         def __class_getitem__(cls, item):
             return cls
 
 
-__all__ = ["EventStreamParser", "aiter_events", "iter_events"]
-
 DEFAULT_MAX_EVENT_SIZE = 16 * 2**20
-"""Bytes. Contract tests for SSE clients send events of 14 MB, images come in lines of several."""
+"""Bytes. Contract tests for SSE clients send events of 14 MB, and images are several MB long."""
 
 LINE_COST = 32
-"""Bytes charged for each further line of an event: what an empty one costs in memory."""
+"""Bytes charged for each further line of an event: the memory that an empty line takes."""
 
-# A byte is charged as three at most, in U+FFFD, and as a line.
+# The most that one byte is charged: as U+FFFD, which takes three bytes, and as a line.
 _MOST_CHARGED = 3 + LINE_COST
 
-# Off in one run of the tests, so that the general path meets every stream.
+# Off in one run of the tests, so that the general path parses every stream.
 _FAST_PATH = True
 
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = frozenset(["data", "event", "id", "retry"])
 
-# The longest beginning of a line that tells its field and where the value starts.
+# The longest beginning of a line that shows its field and where the value starts.
 _LONGEST_PREFIX = len(b"retry: ")
 
-# An unfinished line is looked at when it has this many bytes, not with every piece.
+# An unfinished line is examined when it has this many bytes, not with every piece.
 _SHORT_LINE = 4096
 
-# A block up to this size is taken out of a read by itself; a larger one is not copied.
+# The end of a block is taken out of a read up to this size; a larger one is not copied.
 _SMALL_BLOCK = 2**16
 
-# Stands in for an unfinished line of an unknown field, whose text is not kept.
+# Replaces an unfinished line of an unknown field, whose text is not kept.
 _UNKNOWN_FIELD = b"unknown:"
 
 
 class EventStreamParser(_ParserOf["Item"]):
     """A sans-IO parser for one event stream.
 
-    One parser serves one response. A reconnecting client makes a new one for each
-    connection and seeds it with the last event ID of the one before.
+    One parser serves one response. A reconnecting client makes a new parser for each
+    connection, with the last event ID of the previous one.
 
     Args:
-        last_event_id: the last event ID string to begin with.
-        max_event_size: the most bytes that one event's field values may hold, with
-            32 more charged for each line after the first; None for no limit. The
-            verdict does not depend on how the stream is cut. Comments and unknown
-            fields are not charged: they are skipped without being kept.
-        comments: return comments too, as ``Comment`` items in their place between
-            the events. Each is held to ``max_event_size`` by itself.
+        last_event_id: the initial last event ID string.
+        max_event_size: the most bytes in the field values of one event, plus 32 for each
+            line after the first; None for no limit. The result does not depend on how the
+            stream is cut. Comments and unknown fields are skipped and do not count.
+        comments: return comments too, as ``Comment`` items in order between the events.
+            ``max_event_size`` applies to each comment separately.
         dispatch_empty: return an event with empty data for a block that has ``event``,
-            ``id`` or ``retry`` but no ``data``. The standard dispatches none; some
+            ``id`` or ``retry`` but no ``data``. The standard dispatches no event; some
             protocols on top of it use such blocks as signals.
     """
 
@@ -152,9 +148,9 @@ class EventStreamParser(_ParserOf["Item"]):
         if max_event_size is not None and max_event_size < 0:
             raise ValueError(f"max_event_size must not be negative, got {max_event_size}")
         self._limit = maxsize if max_event_size is None else max_event_size
-        # The most bytes of blocks that the fast path takes: any, where each byte is charged as
-        # three at most, in U+FFFD, and each block for a second line; and blocks of one data
-        # line without U+FFFD, where a byte is charged as one.
+        # The most bytes of blocks that the fast path takes. `_fast_size`: of any blocks, where
+        # a byte is charged as three at most, in U+FFFD, and each block for a second line.
+        # `_fast_limit`: of blocks with one data line and no U+FFFD, where a byte is charged as one.
         self._fast_limit = self._limit if _FAST_PATH else 0
         self._fast_size = max(0, self._fast_limit - LINE_COST) // 3
         self._comments = comments
@@ -162,8 +158,8 @@ class EventStreamParser(_ParserOf["Item"]):
         self._last_event_id = last_event_id
         self._reconnection_time: int | None = None
 
-        # The event under construction. `_signalled`: it has another field than data.
-        # `_size` is its charge: zero between two events.
+        # The event under construction. `_signalled` is True if it has a field other than data.
+        # `_size` is its charge, and zero between two events.
         self._data: list[str] = []
         self._event_type = ""
         self._id_buffer = last_event_id
@@ -171,17 +167,16 @@ class EventStreamParser(_ParserOf["Item"]):
         self._signalled = False
         self._size = 0
 
-        # The line under construction, with the one before it where `_holds` says so, and at
-        # which length it is looked at. Not a list of pieces: of one byte each, they would
-        # take eight times their size.
+        # The line under construction, preceded by the previous line if `_holds` says so, and
+        # the length at which it is examined. A list of pieces would take eight times the
+        # memory if each were one byte.
         self._buffer = bytearray()
         self._short_line = min(self._limit, _SHORT_LINE)
         self._look_at = self._short_line
         self._hold = min(self._fast_size, _SHORT_LINE)
 
-        # Whether the next bytes meet something special: the start of the stream, where
-        # `_start` is a byte order mark so far; a carriage return before them; a failure;
-        # the end.
+        # True if the next bytes need `_begin`: at the start of the stream, where `_start` is
+        # part of a byte order mark; after a carriage return; after a failure; after the end.
         self._expecting = True
         self._start = b""
         self._after_cr = False
@@ -190,31 +185,31 @@ class EventStreamParser(_ParserOf["Item"]):
 
     @property
     def last_event_id(self) -> str:
-        """The last event ID string: what a reconnecting client sends back.
+        """The last event ID string, which a reconnecting client sends back.
 
-        Changes at the blank line that ends a block, also of one without data.
+        It changes at the blank line that ends a block, even if the block has no data.
         """
         return self._last_event_id
 
     @property
     def reconnection_time(self) -> int | None:
-        """The latest valid ``retry``, in milliseconds, or None. In force at the end of its line.
+        """The latest valid ``retry``, in milliseconds, or None. It applies from its line's end.
 
-        Of a number of more than 640 digits the first 640 are kept.
+        Only the first 640 digits of a longer number are kept.
         """
         return self._reconnection_time
 
     @property
     def failed(self) -> bool:
-        """Whether the next call will raise EventTooLarge, so that it needs no bytes."""
+        """True if the next call will raise EventTooLarge, whatever its bytes."""
         return self._failed
 
     def receive_data(self, data: Bytes) -> list[Item]:
-        """Take the next bytes of the stream, cut anywhere; return the items they completed.
+        """Take the next bytes of the stream, cut anywhere; return the items they complete.
 
         Raises:
-            EventTooLarge: an event passed ``max_event_size``. Items completed before
-                it are returned first, then the next call raises, as does every later one.
+            EventTooLarge: an event exceeds ``max_event_size``. Items completed before it
+                are returned first; the next call and every later one raise.
             RuntimeError: after ``receive_eof``.
             TypeError: ``data`` is not bytes, bytearray or memoryview.
         """
@@ -231,18 +226,18 @@ class EventStreamParser(_ParserOf["Item"]):
             return []
         items: list[Any] = []
         if self._buffer:
-            # What was held is joined here: a line once, a block that was cut twice at most.
+            # Held bytes are joined here: a line once, a block that was cut at most twice.
             self._buffer += data
             data, self._buffer = self._buffer, bytearray()
             self._look_at = self._short_line
         if self._size:
-            # The block that was cut, by itself: what follows may go the fast way.
+            # The block that was cut, alone, so that the next one can take the fast path.
             data = self._receive_rest_of_block(data, items)
         if not self._size:
             head = data[:6]
             if head == b"data: ":
                 if data[-2:] == b"\n\n" and len(data) <= self._fast_size:
-                    # A read that is one plain block, and nothing else, is worth a way of its own.
+                    # Fast path for the commonest read of all: exactly one plain block.
                     text = data[6:-2].decode("utf-8", "replace")
                     if "\n" not in text and "\r" not in text:
                         items.append(ServerSentEvent(text, "message", self._last_event_id))
@@ -255,14 +250,14 @@ class EventStreamParser(_ParserOf["Item"]):
             if not data:
                 return items
         if 13 in data:
-            # splitlines() of bytes breaks at just LF, CR LF and CR; all become LF.
+            # splitlines() of bytes breaks only at LF, CR LF and CR; all become LF.
             self._after_cr = self._expecting = data[-1] == 13
             last = b"\n" if data[-1] in b"\r\n" else b""
             data = b"\n".join(data.splitlines()) + last
         if 10 in data and (data[-2:] == b"\n\n" or not self._holds(data)):
             data = self._receive_lines(data, items)
         if data:
-            # What is left is the beginning of a line, or of a plain block.
+            # The rest is the beginning of a line, or of a plain block.
             self._buffer += data
             if len(self._buffer) > self._look_at:
                 self._look()
@@ -271,13 +266,13 @@ class EventStreamParser(_ParserOf["Item"]):
         return items
 
     def receive_eof(self) -> ServerSentEvent | None:
-        """Take the end of the stream; return the event it broke off, or None.
+        """Take the end of the stream; return the event that it cuts off, or None.
 
-        The standard discards that event, for it may be half of one: so do the clients
-        here. It is returned for whoever wants to show what was lost.
+        The standard discards that event, because it may be incomplete, and so do the clients
+        of this package. It is returned so that you can show what was lost.
 
         Raises:
-            EventTooLarge: as ``receive_data`` would have next.
+            EventTooLarge: if ``receive_data`` would raise it next.
         """
         if self._failed:
             raise EventTooLarge(self._limit)
@@ -288,7 +283,7 @@ class EventStreamParser(_ParserOf["Item"]):
             self._buffer.clear()
             if self._failed:
                 raise EventTooLarge(self._limit)
-        self._reconnection_time = reconnection_time  # the line that would set it never ended
+        self._reconnection_time = reconnection_time  # a line that never ended sets nothing
         if not self._data:
             return None
         event = ServerSentEvent(
@@ -298,11 +293,11 @@ class EventStreamParser(_ParserOf["Item"]):
         return event
 
     def _receive_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
-        """The fast path: take blocks of one data line; return what is behind them.
+        """The fast path: take blocks of one data line; return the bytes after them.
 
-        Language models send nothing else. Where all up to the last blank line is such
-        blocks, splitting at what stands between two values does the work in C; it was
-        right if no value holds a line end. If not, nothing is taken.
+        Language models send nothing else. If everything up to the last blank line consists of
+        such blocks, one split at the text between two values does the work in C. The split was
+        right if no value contains a line end; otherwise nothing is taken.
         """
         gap = b"\r\n\r\n" if 13 in data else b"\n\n"
         end = data.rfind(gap)
@@ -313,7 +308,7 @@ class EventStreamParser(_ParserOf["Item"]):
         if end > self._fast_size and "\N{REPLACEMENT CHARACTER}" in text:
             return data
         if "\n" not in text and "\r" not in text:
-            # One block, perhaps of megabytes: not searched for what separates several.
+            # One block, possibly of megabytes: no need to search it for separators.
             items.append(ServerSentEvent(text, "message", last_event_id))
             return data[end + len(gap) :]
         values = text.split(gap.decode() + "data: ")
@@ -350,18 +345,18 @@ class EventStreamParser(_ParserOf["Item"]):
     def _receive_after_comment(
         self, data: bytes | bytearray, items: list[Any]
     ) -> bytes | bytearray:
-        """The same for a read that is a keep-alive, and perhaps an event behind it."""
+        """The same for a read that is a keep-alive comment, with or without an event after it."""
         if self._comments or data[-2:] != b"\n\n" or 13 in data or not self._fast_limit:
             return data
         data = data[data.find(10) + 1 :].lstrip(b"\n")
         return self._receive_blocks(data, items) if data[:6] == b"data: " else data
 
     def _holds(self, data: bytes | bytearray) -> bool:
-        """Whether what is left is the first line of a plain block, and a part of the second.
+        """Return True if the rest is the first line of a plain block, and part of the second.
 
-        It is held as it came, so that the next read may go the fast way from its first
-        byte on. Small, it cannot pass the limit; of other lines, ``retry`` and comments
-        must be told at once.
+        It is held unparsed, so that the next read can take the fast path from its first byte.
+        It is too small to exceed the limit. Other lines are not held, because ``retry`` and
+        comments must be reported immediately.
         """
         return (
             not self._size
@@ -371,31 +366,31 @@ class EventStreamParser(_ParserOf["Item"]):
         )
 
     def _receive_lines(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
-        """The general path: take all complete lines; return what is behind them."""
+        """The general path: take all complete lines; return the bytes after them."""
         rest: bytes | bytearray = b""
         if data[-1] != 10:
             end = data.rfind(10) + 1
             rest = data[end:]
             data = data[:end]
-        # Decoded at once: no line end is inside a UTF-8 sequence, so that the result is
-        # that of decoding the stream.
+        # Decoded in one call: a UTF-8 sequence contains no line end, so the result is the same
+        # as for decoding the whole stream.
         lines = data.decode("utf-8", "replace").split("\n")
         lines.pop()
-        # Far from the limit, it is enough to measure what stays behind the last blank line.
+        # Far from the limit, only the lines after the last blank line need measuring.
         if self._size + _MOST_CHARGED * len(data) > self._limit:
             del lines[self._measure(lines) :]
         elif lines[-1]:
             self._measure(lines[_last_blank(lines) :])
         else:
             self._size = 0
-        del data  # let go early, as lines may be large
+        del data  # freed early, because lines may be large
 
         fields, event_type, id_buffer = self._data, self._event_type, self._id_buffer
         retry, signalled = self._retry, self._signalled
         for line in lines:
             if not line:
                 # "Set the last event ID string of the event source to the value of the last
-                # event ID buffer", and only then look whether there is any data.
+                # event ID buffer", and only then check whether there is any data.
                 self._last_event_id = id_buffer
                 if fields or (signalled and self._dispatch_empty):
                     text = "\n".join(fields)
@@ -404,7 +399,7 @@ class EventStreamParser(_ParserOf["Item"]):
                 event_type, retry, signalled = "", None, False
                 continue
             name, _, value = line.partition(": ")
-            while True:  # once more for a line that does not look like most
+            while True:  # twice for a line that does not look like most
                 if name == "data":
                     fields.append(value)
                 elif name == "event":
@@ -438,10 +433,10 @@ class EventStreamParser(_ParserOf["Item"]):
     def _receive_rest_of_block(
         self, data: bytes | bytearray, items: list[Any]
     ) -> bytes | bytearray:
-        """Take what belongs to the block under construction, where that is plain to see."""
+        """Take the rest of the block under construction, if it is easy to recognize."""
         if self._size > len(data):
-            # Rather the middle of a large event than its end. First the lines: to search
-            # many short ones for the end takes longer than to take them.
+            # This read probably lies inside a large event, so take whole data lines first:
+            # searching many short lines for the end takes longer than taking them.
             data = self._receive_data_lines(data)
         end = data.find(b"\n\n") + 2
         if end < 2 or end > _SMALL_BLOCK or 13 in data[:end]:
@@ -450,7 +445,7 @@ class EventStreamParser(_ParserOf["Item"]):
         return b"" if self._failed else data[end:]
 
     def _receive_data_lines(self, data: bytes | bytearray) -> bytes | bytearray:
-        """Take all complete lines at once, if they are data: the middle of a large event."""
+        """Take all complete lines together if they are data: the middle of a large event."""
         end = data.rfind(10)
         if data[:6] != b"data: " or 13 in data or not self._fast_limit:
             return data
@@ -466,7 +461,7 @@ class EventStreamParser(_ParserOf["Item"]):
         return data[end + 1 :]
 
     def _begin(self, data: bytes) -> bytes:
-        """Meet what is not in the middle of the stream; return what is left of ``data``."""
+        """Handle the start, a CR before ``data``, failure and end; return the rest of ``data``."""
         if self._failed:
             raise EventTooLarge(self._limit)
         if self._ended:
@@ -485,7 +480,7 @@ class EventStreamParser(_ParserOf["Item"]):
         return data.removeprefix(_BOM)
 
     def _look(self) -> None:
-        """Look at an unfinished line that has become long: is it kept, and may it be?"""
+        """Examine an unfinished line that has become long: is it kept, and is it too large?"""
         if 10 in self._buffer:  # no longer a small block
             self._buffer = bytearray(self._receive_lines(self._buffer, []))
         buffer = self._buffer
@@ -506,7 +501,7 @@ class EventStreamParser(_ParserOf["Item"]):
             self._look_at = room + prefix
 
     def _measure(self, lines: list[str]) -> int:
-        """Charge lines to the event under construction; return how many of them may be read."""
+        """Charge lines to the event under construction; return how many may be read."""
         for number, line in enumerate(lines):
             if not line:
                 self._size = 0
@@ -532,119 +527,6 @@ class EventStreamParser(_ParserOf["Item"]):
         self._buffer.clear()
 
 
-if TYPE_CHECKING:
-
-    @overload
-    def iter_events(
-        chunks: Iterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: Literal[False] = False,
-        dispatch_empty: bool = False,
-    ) -> Iterator[ServerSentEvent]: ...
-
-    @overload
-    def iter_events(
-        chunks: Iterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: bool,
-        dispatch_empty: bool = False,
-    ) -> Iterator[ServerSentEvent | Comment]: ...
-
-
-def iter_events(
-    chunks: Iterable[Bytes],
-    *,
-    last_event_id: str = "",
-    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-    comments: bool = False,
-    dispatch_empty: bool = False,
-) -> Iterator[ServerSentEvent | Comment]:
-    """Yield the events of an event stream that comes as an iterable of bytes.
-
-    The options are those of ``EventStreamParser``. An event that the end breaks off
-    is discarded, as the standard has it.
-    """
-    parser: EventStreamParser[Any] = EventStreamParser(
-        last_event_id, max_event_size, comments, dispatch_empty
-    )
-    for chunk in chunks:
-        yield from parser.receive_data(chunk)
-    parser.receive_eof()
-
-
-if TYPE_CHECKING:
-
-    @overload
-    def aiter_events(
-        chunks: AsyncIterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: Literal[False] = False,
-        dispatch_empty: bool = False,
-    ) -> AsyncIterator[ServerSentEvent]: ...
-
-    @overload
-    def aiter_events(
-        chunks: AsyncIterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: bool,
-        dispatch_empty: bool = False,
-    ) -> AsyncIterator[ServerSentEvent | Comment]: ...
-
-
-def aiter_events(
-    chunks: AsyncIterable[Bytes],
-    *,
-    last_event_id: str = "",
-    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-    comments: bool = False,
-    dispatch_empty: bool = False,
-) -> AsyncIterator[ServerSentEvent | Comment]:
-    """Return an iterator over the events of an asynchronous iterable of bytes.
-
-    As ``iter_events``. Events that have been read wait in the iterator, so that
-    cancelling ``anext()`` loses none of them.
-    """
-    parser: EventStreamParser[Any] = EventStreamParser(
-        last_event_id, max_event_size, comments, dispatch_empty
-    )
-    return _AsyncEvents(parser, aiter(chunks))
-
-
-class _AsyncEvents:
-    # A class and not an async generator: cancelling one of those ends it.
-
-    def __init__(
-        self,
-        parser: EventStreamParser[ServerSentEvent | Comment],
-        chunks: AsyncIterator[Bytes],
-    ) -> None:
-        self._parser = parser
-        self._chunks = chunks
-        self._items: Iterator[ServerSentEvent | Comment] = iter(())
-
-    def __aiter__(self) -> _AsyncEvents:
-        return self
-
-    async def __anext__(self) -> ServerSentEvent | Comment:
-        while True:
-            for item in self._items:
-                return item
-            try:
-                chunk = await anext(self._chunks)
-            except StopAsyncIteration:
-                self._parser.receive_eof()
-                raise
-            self._items = iter(self._parser.receive_data(chunk))
-
-
 def _to_bytes(data: Bytes) -> bytes:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"expected bytes, bytearray or memoryview, got {type(data).__name__}")
@@ -652,7 +534,7 @@ def _to_bytes(data: Bytes) -> bytes:
 
 
 def _last_blank(lines: list[str]) -> int:
-    """Return where the last blank line is, or 0."""
+    """Return the position of the last blank line, or 0."""
     position = len(lines) - 1
     while position > 0 and lines[position]:
         position -= 1
