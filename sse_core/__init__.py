@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from ._client.source import EventSource
     from ._client.stream import Client, EventStream, stream
     from ._frames import FrameSplitter
+    from ._given import NOT_GIVEN, NotGiven
     from ._http.exchange import BodyReader, Connection
-    from ._http.messages import Headers, Request, Response, Timeout
+    from ._http.limits import Timeout
+    from ._http.messages import Headers, Request, Response
     from ._server.broadcast import Broadcast, Subscription
     from ._server.host import serve
     from ._server.response import EventStreamResponse
@@ -84,10 +86,16 @@ publish(globals(), "_client.stream")
 __all__ += ["FrameSplitter"]
 publish(globals(), "_frames")
 
+__all__ += ["NOT_GIVEN", "NotGiven"]
+publish(globals(), "_given")
+
 __all__ += ["BodyReader", "Connection"]
 publish(globals(), "_http.exchange")
 
-__all__ += ["Headers", "Request", "Response", "Timeout"]
+__all__ += ["Timeout"]
+publish(globals(), "_http.limits")
+
+__all__ += ["Headers", "Request", "Response"]
 publish(globals(), "_http.messages")
 
 __all__ += ["Broadcast", "Subscription"]

@@ -20,8 +20,6 @@ import anyio.abc
 import anyio.lowlevel
 from anyio.abc import SocketAttribute
 
-__all__ = ["AsyncioStream", "Expired", "adopt"]
-
 READ_SIZE = 64 * 1024
 
 

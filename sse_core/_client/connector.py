@@ -1,4 +1,4 @@
-"""Where connections come from, over anyio. ``_sync_connector`` has the same names, blocking."""
+"""Connections over anyio: opened, kept and closed. ``sync_connector`` is the blocking twin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
+from sys import is_finalizing
 
 import anyio
 import anyio.abc
@@ -15,41 +16,30 @@ from anyio.abc import SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from .._errors import TLSError, TransportError
-from .._http.limits import Limit
-from .._http.messages import URL
-from .._http.proxies import Proxies, Proxy, Tunnel, destination
+from .._http.limits import NO_LIMIT, Limit
+from .._http.messages import URL, Request
+from .._http.proxies import Proxy, Tunnel
 from .asyncio_socket import AsyncioStream, Expired, adopt
+from .conversation import CLOSED
 from .pool import Pool, is_readable
+from .route import Route
 
-__all__ = ["Connector", "limited", "transport_errors"]
+# Keeps every limit independent of the cut, and is the most that one read of a busy socket
+# brings.
+READ_SIZE = 64 * 1024
 
 
 class Connector:
-    """Opens connections by one set of options, and keeps some of those that are idle."""
+    """Opens connections along one route, and keeps some of those that are idle."""
 
-    def __init__(
-        self,
-        *,
-        ssl_context: ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        uds: str | os.PathLike[str] | None = None,
-        max_idle: int = 0,
-        max_idle_time: float = 0.0,
-    ) -> None:
-        self._ssl_context = ssl_context
-        self._proxies = Proxies(proxy, trust_env=trust_env, uds=uds)
-        self._uds = uds
-        self._pool: Pool[anyio.abc.ByteStream] = Pool(max_idle, max_idle_time)
+    def __init__(self, route: Route, *, max_idle: int = 0, max_idle_time: float = 0.0) -> None:
+        self.route = route
         self.keeps = max_idle > 0
-        """Whether a connection may be used again."""
-
-    def proxy_for(self, url: URL) -> Proxy | None:
-        """Return the proxy to ask for ``url``, as of now."""
-        return self._proxies.choose(url)
+        """True if a connection may be used again."""
+        self._pool: Pool[anyio.abc.ByteStream] = Pool(max_idle, max_idle_time)
 
     async def acquire(self, url: URL, proxy: Proxy | None) -> tuple[anyio.abc.ByteStream, bool]:
-        """Return a connection to ask for ``url`` on, and whether it has served before."""
+        """Return a connection for ``url``, and True if it has served before."""
         await self._close(self._pool.expire(anyio.current_time()))
         while (transport := self._pool.take((url.origin, proxy))) is not None:
             if not _has_input(transport):
@@ -58,7 +48,7 @@ class Connector:
         return await self.connect(url, proxy), False
 
     async def release(self, url: URL, proxy: Proxy | None, transport: anyio.abc.ByteStream) -> None:
-        """Keep a connection on which another request can follow."""
+        """Keep a connection that can carry another request."""
         now = anyio.current_time()
         self._pool.put((url.origin, proxy), transport, now)
         await self._close(self._pool.expire(now))
@@ -70,34 +60,101 @@ class Connector:
 
     @staticmethod
     async def _close(transports: list[anyio.abc.ByteStream]) -> None:
-        with anyio.CancelScope(shield=True):  # does not wait: closing is by force
+        with anyio.CancelScope(shield=True):  # closing by force does not wait
             for transport in transports:
                 await anyio.aclose_forcefully(transport)
 
     async def connect(self, url: URL, proxy: Proxy | None) -> anyio.abc.ByteStream:
         """Return a new connection to the origin of ``url``, or for http to ``proxy``."""
-        with transport_errors(f"connecting to {destination(url, proxy, self._uds)}", TLSError):
+        route = self.route
+        with transport_errors(f"connecting to {route.destination(url, proxy)}", TLSError):
             transport = await self._open(url if proxy is None else proxy.url)
             try:
                 if url.scheme == "http":
                     return transport
                 if proxy is not None:
                     await _open_tunnel(transport, Tunnel(proxy, url))
-                return await TLSStream.wrap(transport, hostname=url.host, ssl_context=self._tls())
+                return await TLSStream.wrap(transport, hostname=url.host, ssl_context=route.tls())
             except BaseException:
                 await anyio.aclose_forcefully(transport)
                 raise
 
     async def _open(self, url: URL) -> anyio.abc.ByteStream:
-        if self._uds is not None:
-            return await _connect_unix(os.fspath(self._uds))
+        if self.route.uds is not None:
+            return await _connect_unix(self.route.uds)
         return await adopt(await anyio.connect_tcp(url.host, url.port))
 
-    def _tls(self) -> ssl.SSLContext:
-        # Made once: it holds every certificate of the system's trust store.
-        if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context()
-        return self._ssl_context
+
+class Link:
+    """The connection of one stream: what ``StreamConversation`` opens, sends, reads, closes."""
+
+    def __init__(self, connector: Connector) -> None:
+        self.keeps = connector.keeps
+        """True if the connection may be kept after the stream."""
+        self.proxy: Proxy | None = None
+        self.receiving = False
+        """True while a task waits for the next event."""
+        self._connector = connector
+        self._transport: anyio.abc.ByteStream | None = None
+        self._process = os.getpid()
+
+    @property
+    def is_open(self) -> bool:
+        """True from ``connect`` to ``close``."""
+        return self._transport is not None
+
+    def now(self) -> float:
+        """Return the time that limits are measured by."""
+        return anyio.current_time()
+
+    async def connect(self, request: Request, limit: Limit) -> bool:
+        """Connect to the server of ``request``; return True if the connection served before."""
+        self.proxy = self._connector.route.proxy_for(request.url)
+        with limited(limit):
+            self._transport, reused = await self._connector.acquire(request.url, self.proxy)
+        return reused
+
+    async def send(self, data: bytes, limit: Limit) -> None:
+        """Send bytes of the request."""
+        if self._transport is None:
+            raise TransportError(CLOSED)
+        with limited(limit), transport_errors("sending the request"):
+            await self._transport.send(data)
+
+    async def receive(self, limit: Limit = NO_LIMIT) -> bytes:
+        """Return the next bytes; ``b""`` at the end of file, and after ``close``."""
+        transport = self._transport
+        if transport is None:  # closed by another task
+            return b""
+        try:
+            if limit is NO_LIMIT:
+                return await transport.receive(READ_SIZE)
+            return await _receive_within(transport, limit)
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            return b""
+        except TransportError:
+            raise
+        except SOCKET_ERRORS as exc:
+            raise transport_error("reading the response", exc) from exc
+
+    async def close(self, request: Request, *, reusable: bool) -> None:
+        """Close the connection, or keep it for another request."""
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        if self.keeps and reusable:
+            await self._connector.release(request.url, self.proxy, transport)
+        else:
+            await anyio.aclose_forcefully(transport)
+
+    def drop(self) -> bool:
+        """Close the connection in a finalizer; return True if it was open."""
+        if self._transport is None or is_finalizing():  # then the system closes it
+            return False
+        if os.getpid() != self._process:  # a forked child shares its parent's event loop
+            return False
+        _close_at_once(self._transport)
+        return True
 
 
 def _has_input(transport: anyio.abc.ByteStream) -> bool:
@@ -109,7 +166,7 @@ def _has_input(transport: anyio.abc.ByteStream) -> bool:
 
 async def _connect_unix(path: str) -> anyio.abc.ByteStream:
     # anyio.connect_unix waits while the server's backlog is full, and leaves the socket
-    # behind when it is cancelled there. Otherwise nothing takes time.
+    # behind when it is cancelled there. Nothing else takes time.
     transport = socket.socket(socket.AF_UNIX)
     try:
         transport.setblocking(False)
@@ -129,13 +186,13 @@ async def _open_tunnel(transport: anyio.abc.ByteStream, tunnel: Tunnel) -> None:
         tunnel.receive_data(data)
 
 
-def close_at_once(transport: anyio.abc.ByteStream) -> None:
-    """Close a connection where nothing can be awaited: in a finalizer."""
+def _close_at_once(transport: anyio.abc.ByteStream) -> None:
+    """Close a connection where nothing can be awaited."""
     innermost = getattr(transport, "transport_stream", transport)
     closing = innermost.aclose()
     try:
-        closing.send(None)  # to its first checkpoint, which is behind the close
-    except RuntimeError:  # the event loop is no more
+        closing.send(None)  # up to its first checkpoint, which comes after the close
+    except RuntimeError:  # the event loop has gone
         raw = innermost.extra(SocketAttribute.raw_socket)
         if isinstance(raw, socket.socket):  # asyncio's own closes itself
             raw.close()
@@ -143,15 +200,14 @@ def close_at_once(transport: anyio.abc.ByteStream) -> None:
         closing.close()
 
 
-async def receive_within(transport: anyio.abc.ByteStream, max_bytes: int, limit: Limit) -> bytes:
-    """Return what ``transport`` receives next, at the latest when ``limit`` ends."""
+async def _receive_within(transport: anyio.abc.ByteStream, limit: Limit) -> bytes:
     innermost = getattr(transport, "transport_stream", transport)
     if not isinstance(innermost, AsyncioStream):
         with limited(limit):
-            return await transport.receive(max_bytes)
-    innermost.deadline = limit.deadline  # which costs less than a scope for each read
+            return await transport.receive(READ_SIZE)
+    innermost.deadline = limit.deadline  # cheaper than a cancel scope for each read
     try:
-        return await transport.receive(max_bytes)
+        return await transport.receive(READ_SIZE)
     except Expired:
         raise limit.expired() from None
     finally:
@@ -171,20 +227,20 @@ def limited(limit: Limit) -> Iterator[None]:
 def transport_errors(
     action: str, tls_error: type[TransportError] = TransportError
 ) -> Iterator[None]:
-    """Turn what sockets raise into ours."""
+    """Turn the exceptions of sockets into ours."""
     try:
         yield
     except SOCKET_ERRORS as exc:
         raise transport_error(action, exc, tls_error) from exc
 
 
-SOCKET_ERRORS = (OSError, anyio.BrokenResourceError)
+SOCKET_ERRORS = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 def transport_error(
     action: str, error: Exception, tls_error: type[TransportError] = TransportError
 ) -> TransportError:
-    """Return what to raise from what a socket raised."""
-    # Of an end of file within TLS anyio makes a BrokenResourceError.
+    """Return the exception to raise for one of a socket's."""
+    # anyio turns an end of file within TLS into a BrokenResourceError.
     kind = tls_error if isinstance(error, ssl.SSLError) else TransportError
     return kind(f"{action} failed: {error.__cause__ or error}")

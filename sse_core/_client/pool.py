@@ -6,8 +6,6 @@ import select
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Pool", "is_readable"]
-
 T = TypeVar("T")
 
 

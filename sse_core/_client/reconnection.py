@@ -34,11 +34,9 @@ from .._errors import (
 )
 from .._events import Comment
 from .._http.exchange import Connection
-from .._http.messages import HeadersInput, Request, Response
+from .._http.messages import HeadersInput, Request, Response, check_last_event_id
 from .._http.redirects import Redirects
 from .._parser import DEFAULT_MAX_EVENT_SIZE
-
-__all__ = ["TRANSIENT", "Disconnected", "Opened", "Policy", "Reconnection"]
 
 TRANSIENT = frozenset([429, 500, 502, 503, 504])
 """Statuses that a reconnecting client takes for passing (C7)."""
@@ -133,8 +131,7 @@ class Reconnection:
         comments: bool = False,
         uniform: Callable[[], float] = random.random,
     ) -> None:
-        if not {"\r", "\n", "\0"}.isdisjoint(last_event_id):
-            raise ValueError("a last event ID holds no CR, LF or NUL")
+        check_last_event_id(last_event_id)
         if on_end not in ("reconnect", "stop"):
             raise ValueError(f"on_end is 'reconnect' or 'stop', not {on_end!r}")
         if not 0 <= min_reconnection_time <= max_reconnection_time or reconnection_time < 0:

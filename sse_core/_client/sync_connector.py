@@ -1,4 +1,4 @@
-"""Where connections come from, blocking; see ``_connector``, which has the same names."""
+"""Connections over blocking sockets: opened, kept and closed. The twin of ``connector``."""
 
 from __future__ import annotations
 
@@ -8,52 +8,37 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from typing import Any
 
 from .._errors import TLSError, TransportError
-from .._http.limits import Limit
-from .._http.messages import URL
-from .._http.proxies import Proxies, Proxy, Tunnel, destination
+from .._http.limits import NO_LIMIT, Limit
+from .._http.messages import URL, Request
+from .._http.proxies import Proxy, Tunnel
+from .conversation import CLOSED
 from .pool import Pool, is_readable
-
-__all__ = ["Connector", "seconds_left", "transport_errors"]
+from .route import Route
 
 READ_SIZE = 64 * 1024
 
-# Seconds. Sockets take no more than 2^31 milliseconds.
+# Seconds. Sockets accept no more than 2^31 milliseconds.
 _LONGEST_TIMEOUT = 2_000_000
 
 
 class Connector:
-    """Opens connections by one set of options, and keeps some of those that are idle."""
+    """Opens connections along one route, and keeps some of those that are idle."""
 
-    def __init__(
-        self,
-        *,
-        ssl_context: ssl.SSLContext | None = None,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        uds: str | os.PathLike[str] | None = None,
-        max_idle: int = 0,
-        max_idle_time: float = 0.0,
-    ) -> None:
-        self._ssl_context = ssl_context
-        self._proxies = Proxies(proxy, trust_env=trust_env, uds=uds)
-        self._uds = uds
+    def __init__(self, route: Route, *, max_idle: int = 0, max_idle_time: float = 0.0) -> None:
+        self.route = route
+        self.keeps = max_idle > 0
+        """True if a connection may be used again."""
         self._pool: Pool[socket.socket] = Pool(max_idle, max_idle_time)
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self.keeps = max_idle > 0
-        """Whether a connection may be used again."""
-
-    def proxy_for(self, url: URL) -> Proxy | None:
-        """Return the proxy to ask for ``url``, as of now."""
-        return self._proxies.choose(url)
 
     def acquire(self, url: URL, proxy: Proxy | None, limit: Limit) -> tuple[socket.socket, bool]:
-        """Return a connection to ask for ``url`` on, and whether it has served before."""
+        """Return a connection for ``url``, and True if it has served before."""
         self._expire(time.monotonic())
         while (transport := self._take(url, proxy)) is not None:
             if not is_readable(transport.fileno()):
@@ -62,7 +47,7 @@ class Connector:
         return self.connect(url, proxy, limit), False
 
     def release(self, url: URL, proxy: Proxy | None, transport: socket.socket) -> None:
-        """Keep a connection on which another request can follow."""
+        """Keep a connection that can carry another request."""
         now = time.monotonic()
         with self._lock:
             self._pool.put((url.origin, proxy), transport, now)
@@ -75,7 +60,7 @@ class Connector:
 
     def _take(self, url: URL, proxy: Proxy | None) -> socket.socket | None:
         with self._lock:
-            if os.getpid() != self._process:  # forked: what is idle is the parent's
+            if os.getpid() != self._process:  # forked: idle connections are the parent's
                 self._process = os.getpid()
                 for transport in self._pool.expire(inf):
                     transport.close()
@@ -89,8 +74,8 @@ class Connector:
 
     def connect(self, url: URL, proxy: Proxy | None, limit: Limit) -> socket.socket:
         """Return a new connection to the origin of ``url``, or for http to ``proxy``."""
-        where = destination(url, proxy, self._uds)
-        with transport_errors(f"connecting to {where}", limit, TLSError):
+        route = self.route
+        with transport_errors(f"connecting to {route.destination(url, proxy)}", limit, TLSError):
             transport = self._open(url if proxy is None else proxy.url, limit)
             try:
                 if url.scheme == "http":
@@ -99,7 +84,7 @@ class Connector:
                     _open_tunnel(transport, Tunnel(proxy, url), limit)
                 transport.settimeout(seconds_left(limit))
                 # A TLS peer that is cut off without close_notify is an error, not an end.
-                return self._tls().wrap_socket(
+                return route.tls().wrap_socket(
                     transport, server_hostname=url.host, suppress_ragged_eofs=False
                 )
             except BaseException:
@@ -107,15 +92,98 @@ class Connector:
                 raise
 
     def _open(self, url: URL, limit: Limit) -> socket.socket:
-        if self._uds is not None:
-            return _connect_to(socket.AF_UNIX, os.fspath(self._uds), limit)
+        if self.route.uds is not None:
+            return _connect_to(socket.AF_UNIX, self.route.uds, limit)
         return _connect_tcp(url.host, url.port, limit)
 
-    def _tls(self) -> ssl.SSLContext:
-        # Made once: it holds every certificate of the system's trust store.
-        if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context()
-        return self._ssl_context
+
+class Link:
+    """The connection of one stream: what ``StreamConversation`` opens, sends, reads, closes.
+
+    Its coroutines block and never suspend. Another thread may call ``close``.
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self.keeps = connector.keeps
+        """True if the connection may be kept after the stream."""
+        self.proxy: Proxy | None = None
+        self.receiving = False
+        """True while a thread waits in ``receive``."""
+        self._connector = connector
+        self._transport: socket.socket | None = None
+        self._limited = True  # the socket has a timeout, which costs a system call to change
+        self._process = os.getpid()
+
+    @property
+    def is_open(self) -> bool:
+        """True from ``connect`` to ``close``."""
+        return self._transport is not None
+
+    def now(self) -> float:
+        """Return the time that limits are measured by."""
+        return time.monotonic()
+
+    async def connect(self, request: Request, limit: Limit) -> bool:
+        """Connect to the server of ``request``; return True if the connection served before."""
+        self.proxy = self._connector.route.proxy_for(request.url)
+        self._transport, reused = self._connector.acquire(request.url, self.proxy, limit)
+        return reused
+
+    async def send(self, data: bytes, limit: Limit) -> None:
+        """Send bytes of the request."""
+        transport = self._transport
+        if transport is None:
+            raise TransportError(CLOSED)
+        with transport_errors("sending the request", limit):
+            transport.settimeout(seconds_left(limit))
+            transport.sendall(data)
+
+    async def receive(self, limit: Limit) -> bytes:
+        """Return the next bytes; ``b""`` at the end of file, and after ``close``."""
+        return self.read(limit)
+
+    def read(self, limit: Limit = NO_LIMIT) -> bytes:
+        """Do what ``receive`` does, without a coroutine."""
+        transport = self._transport
+        if transport is None:  # closed by another thread
+            return b""
+        self.receiving = True
+        try:
+            if self._limited or limit is not NO_LIMIT:
+                self._limited = limit is not NO_LIMIT
+                transport.settimeout(seconds_left(limit))
+            return transport.recv(READ_SIZE)
+        except TransportError:
+            raise
+        except OSError as exc:
+            raise transport_error("reading the response", exc, limit) from exc
+        finally:
+            self.receiving = False
+            if self._transport is None:
+                transport.close()
+
+    async def close(self, request: Request, *, reusable: bool) -> None:
+        """Close the connection, or keep it for another request."""
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        if self.keeps and reusable and not self.receiving:
+            self._connector.release(request.url, self.proxy, transport)
+            return
+        if os.getpid() == self._process:  # a forked child leaves the connection to its parent
+            with suppress(OSError):
+                # Wakes the thread in recv(), which close() would not do; that thread then
+                # closes. SSLSocket's own method would take TLS away under that thread.
+                socket.socket.shutdown(transport, socket.SHUT_RDWR)
+        if not self.receiving:
+            transport.close()
+
+    def drop(self) -> bool:
+        """Close the connection in a finalizer; return True if it was open."""
+        if self._transport is None:
+            return False
+        self._transport.close()
+        return True
 
 
 def _open_tunnel(transport: socket.socket, tunnel: Tunnel, limit: Limit) -> None:
@@ -152,7 +220,7 @@ def _connect_to(family: int, address: Any, limit: Limit) -> socket.socket:
 
 
 def seconds_left(limit: Limit) -> float | None:
-    """Return what a socket may take as its timeout."""
+    """Return the timeout to set on a socket."""
     left = limit.left(time.monotonic())
     return left if left is None or left < _LONGEST_TIMEOUT else None
 
@@ -161,7 +229,7 @@ def seconds_left(limit: Limit) -> float | None:
 def transport_errors(
     action: str, limit: Limit, tls_error: type[TransportError] = TransportError
 ) -> Iterator[None]:
-    """Turn what sockets raise into ours, and the end of ``limit`` into its exception."""
+    """Turn the exceptions of sockets into ours, and the end of ``limit`` into its exception."""
     try:
         yield
     except TransportError:
@@ -173,7 +241,7 @@ def transport_errors(
 def transport_error(
     action: str, error: OSError, limit: Limit, tls_error: type[TransportError] = TransportError
 ) -> TransportError:
-    """Return what to raise from what a socket raised."""
+    """Return the exception to raise for one of a socket's."""
     # ETIMEDOUT, which also is a TimeoutError, is the system's and not our limit.
     if isinstance(error, TimeoutError) and error.errno is None:
         return limit.expired()

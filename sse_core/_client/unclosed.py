@@ -6,8 +6,6 @@ import sys
 import warnings
 from typing import TypeAlias
 
-__all__ = ["Place", "caller", "warn_unclosed"]
-
 Place: TypeAlias = "tuple[str, int, str]"
 """File, line and module."""
 

@@ -1,30 +1,28 @@
-"""Chunks that need no judge: whole and plain, as servers of event streams send them.
+"""A fast path for chunked bodies: complete chunks in their plainest form.
 
     hex digits CR LF data CR LF
 
-h11 costs 5 to 6 microseconds for each, ten times the parsing. Such chunks have one
-meaning in every reader; they are taken out of a read here, and h11 never sees them. It
-keeps the verdict on everything else, and so that it always meets the head of a chunk
-where it waits for one, ``Connection`` asks here only when h11 does wait for one.
+h11 needs 5 to 6 microseconds for a chunk, ten times what parsing its events takes. Event
+streams consist almost entirely of such chunks, and every implementation reads them alike.
+They are taken out of a read here, and h11 never sees them. Everything else goes through
+h11. ``Wire`` skims only where h11 waits for the head of a chunk, so that h11 stays in step.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["MAX_DIGITS", "chunk_length", "skim"]
-
 MAX_DIGITS = 16
-"""Digits of a plain chunk's size. h11 takes 20; what is above 16 counts as overhead."""
+"""Digits of a plain chunk's size. h11 takes 20; digits above 16 count as overhead."""
 
 _plain_head = re.compile(rb"([0-9A-Fa-f]{1,%d})\r\n" % MAX_DIGITS).match
 _digits = re.compile(rb"[0-9A-Fa-f]{1,20}").match
 
 
 def skim(data: bytes, start: int) -> tuple[bytes, int]:
-    """Return what is in the whole plain chunks at ``start``, joined, and where they end.
+    """Return the joined data of the complete plain chunks at ``start``, and their end.
 
-    The last chunk, of size 0, is not one of them.
+    The last chunk, of size 0, does not count as one.
     """
     pieces = []
     while head := _plain_head(data, start):
@@ -38,10 +36,10 @@ def skim(data: bytes, start: int) -> tuple[bytes, int]:
 
 
 def chunk_length(data: bytes, start: int) -> int:
-    """Return the length of any chunk at ``start``, as its head says, or 0: not known.
+    """Return the length of the chunk at ``start`` by its size field; 0 if it is unknown.
 
-    What a head may be is for h11 to say. The last chunk ends with its trailers, which are
-    for h11 as well.
+    h11 decides whether the head is valid. The last chunk ends with its trailers, which h11
+    reads as well.
     """
     line_end = data.find(b"\r\n", start)
     digits = _digits(data, start)

@@ -11,13 +11,11 @@ import ipaddress
 import json as jsonlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, cast
 from urllib.parse import SplitResult, quote, urlsplit
-
-__all__ = ["DEFAULT_TIMEOUT", "URL", "Headers", "HeadersInput", "Request", "Response", "Timeout"]
 
 HeadersInput: TypeAlias = "Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]"
 
@@ -286,6 +284,12 @@ def _field(name: str, value: str | bytes) -> tuple[bytes, bytes]:
     return name.lower().encode(), bytes(value)
 
 
+def check_last_event_id(last_event_id: str) -> None:
+    """Raise ValueError for an ID that no stream can have set."""
+    if not {"\r", "\n", "\0"}.isdisjoint(last_event_id):
+        raise ValueError("a last event ID must not contain CR, LF or NUL")
+
+
 def last_event_id_field(last_event_id: str) -> tuple[bytes, bytes] | None:
     """Return the header field that sends an ID back, None where it cannot be sent.
 
@@ -317,6 +321,14 @@ class Response:
                 return essence
         return ""
 
+    @property
+    def is_event_stream(self) -> bool:
+        """True if the body is an event stream: status 200, its content type, no coding."""
+        coding = self.headers.get("content-encoding", "").strip().lower()
+        return (
+            self.status == 200 and self.content_type == EVENT_STREAM and coding in ("", "identity")
+        )
+
     def retry_after(self, *, now: datetime | None = None) -> float | None:
         """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3), or None.
 
@@ -345,44 +357,3 @@ def seconds(value: str) -> float | None:
 
 
 _MEDIA_TYPE = re.compile(rf"{_TOKEN.pattern}/{_TOKEN.pattern}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeout:
-    """Limits of time, in seconds; None for no limit. Each has its own exception.
-
-    ``connect`` is for name look-up, proxy, TCP and TLS together (``ConnectTimeout``),
-    ``write`` for sending 64 KiB of the request (``WriteTimeout``), ``head`` for the time
-    from its last byte to the end of the response head (``HeadTimeout``).
-
-    ``idle`` is for the silence between two bytes of the body (``ReadTimeout``); comments
-    are bytes as well. ``event`` is for the time between two events (``EventTimeout``),
-    whatever else comes, so that keep-alive comments cannot hide a stalled model. The time
-    that a caller takes between two events never counts for either.
-
-    ``total`` is for a stream as a whole, from its beginning, with the caller's time
-    (``TotalTimeout``).
-    """
-
-    connect: float | None = 10.0
-    write: float | None = 60.0
-    head: float | None = 60.0
-    idle: float | None = None
-    event: float | None = None
-    total: float | None = None
-
-    def __post_init__(self) -> None:
-        for limit in fields(self):
-            seconds = getattr(self, limit.name)
-            if seconds is not None and not seconds >= 0:
-                raise ValueError(f"a limit of time is not negative, got {seconds!r}")
-
-    @classmethod
-    def of(cls, timeout: Timeout | float | None) -> Timeout:
-        """Return ``timeout``; a number stands for connect, write, head and idle, None for none."""
-        if isinstance(timeout, Timeout):
-            return timeout
-        return cls(connect=timeout, write=timeout, head=timeout, idle=timeout)
-
-
-DEFAULT_TIMEOUT = Timeout()

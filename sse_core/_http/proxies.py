@@ -8,7 +8,6 @@ the proxy sees neither the request nor the answer.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -19,8 +18,6 @@ import h11
 
 from .._errors import ProtocolError, ProxyError, TransportError
 from .messages import URL, Headers, Response
-
-__all__ = ["Proxies", "Proxy", "Tunnel", "destination"]
 
 MAX_HEAD_SIZE = 64 * 1024
 """Bytes up to the end of a proxy's final response head, as of other heads."""
@@ -73,40 +70,6 @@ class Proxy:
 
     def __repr__(self) -> str:
         return f"<Proxy {self}>"
-
-
-class Proxies:
-    """Which proxy to ask for which URL.
-
-    Args:
-        proxy: the URL of the one to ask for all of them.
-        trust_env: without ``proxy``, whether the environment names them.
-        uds: a Unix socket, to which there is no proxy.
-    """
-
-    def __init__(
-        self,
-        proxy: str | None = None,
-        *,
-        trust_env: bool = True,
-        uds: str | os.PathLike[str] | None = None,
-    ) -> None:
-        if proxy is not None and uds is not None:
-            raise ValueError("there is no proxy on the way to a Unix socket")
-        self._proxy = None if proxy is None else Proxy.parse(proxy)
-        self._trust_env = trust_env and uds is None
-
-    def choose(self, url: URL) -> Proxy | None:
-        """Return the proxy for ``url``, None for none.
-
-        Raises:
-            ValueError: the environment names one that is no usable URL.
-        """
-        if self._proxy is not None or not self._trust_env:
-            return self._proxy
-        # A copy, whose names have their case on Windows as well: there, `http_proxy` would
-        # find the HTTP_PROXY that a CGI script must not look at.
-        return proxy_from_environment(url, dict(os.environ))
 
 
 def proxy_from_environment(url: URL, environment: Mapping[str, str]) -> Proxy | None:
@@ -183,13 +146,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-def destination(url: URL, proxy: Proxy | None, uds: str | os.PathLike[str] | None) -> str:
-    """Return how messages name the other end of a connection."""
-    if proxy is not None:
-        return f"{url.authority} through the proxy {proxy}"
-    return url.authority if uds is None else f"{url.authority} at {os.fspath(uds)}"
 
 
 class Tunnel:

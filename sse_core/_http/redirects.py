@@ -13,8 +13,6 @@ from urllib.parse import urljoin
 from .._errors import TooManyRedirects
 from .messages import URL, Request, Response
 
-__all__ = ["MAX_REDIRECTS", "Redirects", "is_redirect"]
-
 MAX_REDIRECTS = 20
 """Redirects followed for one attempt, as in Fetch."""
 

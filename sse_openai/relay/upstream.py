@@ -7,11 +7,9 @@ from typing import Any, Final
 
 import anyio
 
-from sse_core import Client, Request, Response
-from sse_core._client.stream import EventStream
+from sse_core import Client, EventStream, Request, Response
 from sse_core._errors import SSEError, TimeoutException
 from sse_core._frames import FrameSplitter
-from sse_core._http.exchange import Connection, is_event_stream
 from sse_core._http.messages import EVENT_STREAM
 
 from .guard import Fields, Refusal
@@ -58,7 +56,7 @@ class _Body:
         self._splitter: FrameSplitter | None = None
 
     def accepts(self, response: Response) -> bool:
-        if is_event_stream(response):
+        if response.is_event_stream:
             self._splitter = FrameSplitter(self._max_frame_size)
         return True
 
@@ -80,8 +78,7 @@ class Upstream:
     def __init__(self, request: Request, client: Client, max_frame_size: int | None) -> None:
         self._body = _Body(max_frame_size)
         self._request = request
-        connection: Connection[Any] = Connection(request, reader=self._body)
-        self._stream = EventStream(connection, timeout=client.timeout, connector=client.connector)
+        self._stream: EventStream[Any] = client.stream(request, reader=self._body)
 
     async def open(self) -> None:
         """Ask, and wait for the response's head.
@@ -117,7 +114,7 @@ class Upstream:
     @property
     def is_stream(self) -> bool:
         """Whether the items are frames; of all else they are pieces of the body."""
-        return is_event_stream(self._stream.response)
+        return self._stream.response.is_event_stream
 
     @property
     def content_type(self) -> str:

@@ -26,6 +26,7 @@ from sse_core import (
     Opened,
     ReadTimeout,
     ResponseError,
+    ServerSentEvent,
     Timeout,
     TransportError,
 )
@@ -368,13 +369,13 @@ def test_h94_h95_comments_in_time() -> None:
     for _ in range(300):
         for timers in (idle, eventful):
             assert timers.reading(now).left(now) is not None
-            timers.waited(0.3, received=True, dispatched=False)
+            timers.waited(0.3, [])
         now += 0.3
 
     assert ReadTimeout is idle.reading(now).exception
     assert 1.0 == pytest.approx(idle.reading(now).left(now))
     for _ in range(32):
-        eventful.waited(0.3, received=True, dispatched=False)
+        eventful.waited(0.3, [])
         now += 0.3
     limit = eventful.reading(now)
     assert EventTimeout is limit.exception
@@ -388,12 +389,12 @@ def test_h96_h97_what_is_no_event() -> None:
     timers = Timers(Timeout(idle=1.0, event=2.0))
 
     for _ in range(3):
-        timers.waited(0.6, received=True, dispatched=False)
+        timers.waited(0.6, [])
 
     limit = timers.reading(0.0)
     assert EventTimeout is limit.exception
     assert 0.2 == pytest.approx(limit.left(0.0))
-    timers.waited(0.1, received=True, dispatched=True)
+    timers.waited(0.1, [ServerSentEvent("a")])
     assert ReadTimeout is timers.reading(0.0).exception
 
 

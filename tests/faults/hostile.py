@@ -19,7 +19,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from sse_core import Request, SSEError
-from sse_core._http.exchange import MAX_CHUNK_OVERHEAD, MAX_ERROR_BODY, MAX_HEAD_SIZE, Connection
+from sse_core import Connection
+from sse_core._http.exchange import MAX_ERROR_BODY
+from sse_core._http.wire import MAX_CHUNK_OVERHEAD, MAX_HEAD_SIZE
 
 KIB, MIB = 2**10, 2**20
 

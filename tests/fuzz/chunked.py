@@ -22,7 +22,7 @@ from typing import Any, cast
 import h11
 
 from sse_core import Connection, Request, ResponseError, SSEError
-from sse_core._http import exchange as _connection
+from sse_core._http import exchange, wire
 
 REQUESTS = {
     "plain": Request("http://h"),
@@ -107,7 +107,7 @@ def make_case(seed: int) -> Case:
             "comments": choose.random() < 0.5,
         },
         # Limits that some cases meet. The size of a piece also says what h11 holds.
-        {"MAX_CHUNK_OVERHEAD": 40, "MAX_ERROR_BODY": 30, "_PIECE": 256} if small else {},
+        {"MAX_CHUNK_OVERHEAD": 40, "MAX_ERROR_BODY": 30, "PIECE_SIZE": 256} if small else {},
     )
 
 
@@ -153,15 +153,17 @@ def cut(choose: Random, response: bytes, borders: list[int]) -> Iterator[bytes]:
 
 def check(case: Case) -> None:
     """Raise AssertionError where skimming makes a difference, or differs from plain h11."""
-    before = {name: getattr(_connection, name) for name in [*case.limits, "_SKIM"]}
+    modules = {name: exchange if name == "MAX_ERROR_BODY" else wire for name in case.limits}
+    before = {name: getattr(module, name) for name, module in modules.items()}
     try:
-        for name, limit in case.limits.items():
-            setattr(_connection, name, limit)
+        for name, module in modules.items():
+            setattr(module, name, case.limits[name])
         check_framing(case)
         check_connections(case)
     finally:
-        for name, value in before.items():
-            setattr(_connection, name, value)
+        wire.SKIM = True
+        for name, module in modules.items():
+            setattr(module, name, before[name])
 
 
 def check_connections(case: Case) -> None:
@@ -173,9 +175,9 @@ def check_connections(case: Case) -> None:
     skimming.data_to_send()
     plain.data_to_send()
     for read in case.reads:
-        _connection._SKIM = True
+        wire.SKIM = True
         got = outcome(skimming, read)
-        _connection._SKIM = False
+        wire.SKIM = False
         assert outcome(plain, read) == got
 
 
@@ -221,11 +223,11 @@ class Recorder:
 
 def check_framing(case: Case) -> None:
     """Compare what a connection makes of the framing with what h11 does, read by read."""
-    _connection._SKIM = True
+    wire.SKIM = True
     connection = Connection[Any](case.request)
     recorder = Recorder()
     connection.parser = cast(Any, recorder)
-    plain = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * _connection._PIECE)
+    plain = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * wire.PIECE_SIZE)
     plain.send(
         h11.Request(
             method=case.request.method,
@@ -247,8 +249,8 @@ def check_framing(case: Case) -> None:
             return  # whose body does not go to the parser
         try:
             # In the same pieces: h11 shows as much of a wrong line end as it has.
-            for start in range(0, len(read) or 1, _connection._PIECE):
-                plain.receive_data(read[start : start + _connection._PIECE])
+            for start in range(0, len(read) or 1, wire.PIECE_SIZE):
+                plain.receive_data(read[start : start + wire.PIECE_SIZE])
                 while not isinstance(event := plain.next_event(), type):
                     if isinstance(event, h11.Data):
                         expected += event.data

@@ -35,7 +35,7 @@ SCRIPT = json.loads((HERE / "events.json").read_text(encoding="utf-8"))
 WAIT = 20
 """Seconds after which a test has failed that waits for a server."""
 SHORT = 0.1
-"""Seconds, where a limit of time is what is tested."""
+"""Seconds, where a time limit is what is tested."""
 
 
 @dataclass(frozen=True)

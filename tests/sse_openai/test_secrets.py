@@ -17,7 +17,8 @@ import sse_core.sync
 import sse_openai
 import sse_openai.sync
 from sse_core import Connection, Request, SSEError, Timeout
-from sse_core._http.proxies import Proxies, Proxy, Tunnel
+from sse_core._client.route import Route
+from sse_core._http.proxies import Proxy, Tunnel
 from sse_openai import chat_request
 from tests.sse_core.client.test_tls import server_context
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked
@@ -249,7 +250,7 @@ def test_values() -> None:
     tunnel = Tunnel(proxy, request.url)
     assert b64encode(f"user:{SECRET}".encode()) in tunnel.data_to_send()
     values = (request, connection, chat, vars(connection), [request], repr(request.url))
-    for value in (*values, proxy, [proxy], vars(tunnel), vars(Proxies(f"user:{SECRET}@h"))):
+    for value in (*values, proxy, [proxy], vars(tunnel), vars(Route(proxy=f"user:{SECRET}@h"))):
         assert_secret(value)
 
 

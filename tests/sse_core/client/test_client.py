@@ -56,7 +56,7 @@ A, B = b"id: 1\ndata: a\n\n", b"data: b\n\n"
 EVENTS = [ServerSentEvent("a", id="1"), ServerSentEvent("b", id="1")]
 ERROR = b"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nX-Request-Id: r\r\n"
 SHORT = 0.05
-"""Seconds, where a limit of time is what is tested."""
+"""Seconds, where a time limit is what is tested."""
 
 Scenario = Callable[[Any], Awaitable[Any]]
 
@@ -625,10 +625,10 @@ def test_caller_mistakes_are_found_before_connecting(shell: Shell) -> None:
     for character in "\r\n\0":
         with pytest.raises(ValueError, match="CR, LF or NUL"):
             shell.stream("http://h", last_event_id=f"a{character}b")
-    with pytest.raises(ValueError, match="limit of time"):
+    with pytest.raises(ValueError, match="time limit"):
         shell.stream("http://h", timeout=-1)
     for argument in ("method", "headers", "content", "json"):
-        with pytest.raises(ValueError, match="a Request says"):
+        with pytest.raises(ValueError, match="a Request has"):
             shell.stream(Request("http://h"), **{argument: ""})
 
 
@@ -729,7 +729,7 @@ def waiting_in_a_thread(events: Any) -> tuple[threading.Thread, list[Any]]:
     thread = threading.Thread(target=lambda: received.append(next(events, "end")), daemon=True)
     thread.start()
     for _ in range(10_000):
-        if events._receiving:
+        if events._io.receiving:
             return thread, received
         os.sched_yield()
     raise AssertionError("does not wait")

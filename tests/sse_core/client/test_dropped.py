@@ -113,9 +113,9 @@ def test_closed_in_a_forked_process() -> None:
     script = chunked([CHUNK], "hold", last_chunk=False)
     with ScriptedServer(script) as server, sse_core.sync.stream(server.url) as events:
         next(events)  # all that the server sends
-        assert events._transport is not None
-        with events._transport.dup() as parents:
-            events._process = -1  # as after a fork
+        assert events._io._transport is not None
+        with events._io._transport.dup() as parents:
+            events._io._process = -1  # as after a fork
             events.close()
             parents.settimeout(0.02)
             with pytest.raises(TimeoutError):
@@ -130,9 +130,9 @@ async def test_dropped_in_a_forked_process() -> None:
     with ScriptedServer(chunked([CHUNK], "hold", last_chunk=False)) as server:
         events = sse_core.stream(server.url)
         await events.__aenter__()
-        transport = events._transport
+        transport = events._io._transport
         assert transport is not None
-        events._process = -1  # as after a fork
+        events._io._process = -1  # as after a fork
         del events
         gc.collect()
         await transport.aclose()

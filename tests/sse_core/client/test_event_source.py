@@ -525,7 +525,7 @@ def test_restart_from_another_thread() -> None:
             found: list[Any] = []
             waiting = threading.Thread(target=lambda: found.append(next(source)))
             waiting.start()
-            while not source._stream or not source._stream._receiving:  # until it waits
+            while not source._stream or not source._stream._io.receiving:  # until it waits
                 os.sched_yield()
             source.restart()
             waiting.join(10)

@@ -33,15 +33,14 @@ from sse_core import (
     TransportError,
 )
 from sse_core.__main__ import main
+from sse_core._client.route import Route
 from sse_core._client.sync_connector import _open_tunnel
 from sse_core._http.limits import Limit
 from sse_core._http.messages import URL
 from sse_core._http.proxies import (
     MAX_HEAD_SIZE,
-    Proxies,
     Proxy,
     Tunnel,
-    destination,
     is_exempt,
     proxy_from_environment,
 )
@@ -324,7 +323,7 @@ def test_explicit_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "p:1")
     monkeypatch.setenv("no_proxy", "*")
 
-    proxy = Proxies("http://q:2").choose(URL.parse("http://127.0.0.1"))
+    proxy = Route(proxy="http://q:2").proxy_for(URL.parse("http://127.0.0.1"))
 
     assert "q:2" == str(proxy)
 
@@ -338,35 +337,35 @@ def test_cgi_where_variables_have_no_case(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("os.environ", Environment(HTTP_PROXY="p:1", REQUEST_METHOD="GET"))
 
-    assert Proxies().choose(URL.parse("http://h")) is None
+    assert Route().proxy_for(URL.parse("http://h")) is None
 
 
 def test_environment_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What changes, or another URL, makes another choice."""
-    proxies = Proxies()
+    proxies = Route()
     url = URL.parse("http://h")
 
-    assert proxies.choose(url) is None
+    assert proxies.proxy_for(url) is None
     monkeypatch.setenv("HTTP_PROXY", "p:1")
-    assert "p:1" == str(proxies.choose(url))
-    assert proxies.choose(URL.parse("https://h")) is None
-    assert Proxies(trust_env=False).choose(url) is None
-    assert Proxies(uds="/x").choose(url) is None
+    assert "p:1" == str(proxies.proxy_for(url))
+    assert proxies.proxy_for(URL.parse("https://h")) is None
+    assert Route(trust_env=False).proxy_for(url) is None
+    assert Route(uds="/x").proxy_for(url) is None
 
 
 def test_proxy_and_unix_socket() -> None:
     """One or the other."""
     with pytest.raises(ValueError, match="Unix socket"):
-        Proxies("http://p", uds="/x")
+        Route(proxy="http://p", uds="/x")
 
 
 def test_names_of_places() -> None:
     """A failure says what was on the way."""
     url = URL.parse("https://h:1/")
 
-    assert "h:1" == destination(url, None, None)
-    assert "h:1 through the proxy p" == destination(url, Proxy.parse("user:pass@p"), None)
-    assert "h:1 at /x" == destination(url, None, "/x")
+    assert "h:1" == Route().destination(url, None)
+    assert "h:1 through the proxy p" == Route().destination(url, Proxy.parse("user:pass@p"))
+    assert "h:1 at /x" == Route(uds="/x").destination(url, None)
 
 
 # Requests

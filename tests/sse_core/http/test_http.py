@@ -548,5 +548,5 @@ def test_timeout_of() -> None:
 @pytest.mark.parametrize("limit", ["connect", "write", "head", "idle", "event", "total"])
 def test_timeout_that_is_none(limit: str, seconds: float) -> None:
     """A negative limit, or one that is no number, is a ValueError."""
-    with pytest.raises(ValueError, match="limit of time"):
+    with pytest.raises(ValueError, match="time limit"):
         Timeout(**{limit: seconds})

@@ -11,6 +11,7 @@ from sse_core import (
     EventTimeout,
     HeadTimeout,
     ReadTimeout,
+    ServerSentEvent,
     Timeout,
     TimeoutException,
     TotalTimeout,
@@ -70,13 +71,13 @@ def test_what_counts() -> None:
     """C29, C30: a byte puts idle back, an event both; a wait that was given up puts back none."""
     timers = Timers(Timeout(idle=10, event=30))
 
-    timers.waited(6, received=False, dispatched=False)
+    timers.waited(6, None)
     assert (104, ReadTimeout) == (timers.reading(100).deadline, timers.reading(100).exception)
-    timers.waited(3, received=True, dispatched=False)
+    timers.waited(3, [])
     assert 110 == timers.reading(100).deadline
-    timers.waited(15, received=True, dispatched=False)
+    timers.waited(15, [])
     assert (106, EventTimeout) == (timers.reading(100).deadline, timers.reading(100).exception)
-    timers.waited(1, received=True, dispatched=True)
+    timers.waited(1, [ServerSentEvent("a")])
     assert (110, ReadTimeout) == (timers.reading(100).deadline, timers.reading(100).exception)
 
 
@@ -99,7 +100,7 @@ def test_law(waits: list[tuple[int, bool, bool, int]], idle: int, event: int) ->
     timers = Timers(Timeout(idle=idle, event=event))
     now = silent = eventless = 0
     for seconds, received, dispatched, elsewhere in waits:
-        timers.waited(seconds, received=received or dispatched, dispatched=dispatched)
+        timers.waited(seconds, [ServerSentEvent("a")] if dispatched else [] if received else None)
         silent = 0 if received or dispatched else silent + seconds
         eventless = 0 if dispatched else eventless + seconds
         now += seconds + elsewhere

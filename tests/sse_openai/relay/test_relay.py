@@ -532,7 +532,7 @@ async def test_answers_that_cannot_be_relayed(answer: bytes, status: int, code: 
 
 
 async def test_an_api_that_does_not_answer() -> None:
-    """504, after the client's limit of time."""
+    """504, after the client's time limit."""
     async with setting(client=Client(timeout=Timeout(head=0.05))) as relay:
         response = await relay.http.post(CHAT, json=ASK)
 
