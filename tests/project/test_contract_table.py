@@ -1,4 +1,4 @@
-"""The table of contract cases in docs/conformance.md is whole, and names what is there."""
+"""The table of contract cases in docs/conformance.md is complete, and its tests exist."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 ROW = re.compile(r"^\| (H?)(\d+)(?:–H?(\d+))? \| .+ \| (.+) \|$", re.MULTILINE)
+TESTS = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
 TEST = re.compile(r"`(test_\w+)::(test_\w+)`")
 
 
@@ -34,24 +35,25 @@ def test_every_case_has_a_row(kind: str, last: int) -> None:
 
 
 def test_every_test_exists() -> None:
-    """What the table names is defined where it says."""
+    """Each test that the table names is defined in the module it names."""
     named = {pair for row in rows() for pair in TEST.findall(row[4])}
 
     missing = [
         f"{module}::{name}"
         for module, name in sorted(named)
-        if f"def {name}(" not in (ROOT / "tests" / f"{module}.py").read_text()
+        if f"def {name}(" not in TESTS[module].read_text()
     ]
     assert [] == missing
     assert len(named) > 100
 
 
 def test_every_contract_test_is_named() -> None:
-    """A test of a contract module whose name has a number stands in the table."""
+    """Each test of a contract module with a number in its name is in the table."""
     named = {pair for row in rows() for pair in TEST.findall(row[4])}
     numbered = {
         (path.stem, name)
-        for path in (ROOT / "tests").glob("test_contract_*.py")
+        for path in TESTS.values()
+        if path.name.startswith("test_contract_")
         for name in re.findall(r"def (test_(?:h\d+|\d{3})_\w+)\(", path.read_text())
     }
 

@@ -15,7 +15,7 @@ import pytest
 from tests.support.scripted_server import Script, ScriptedServer, chunked
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = [
@@ -95,7 +95,7 @@ def test_conformance_names_what_is_there() -> None:
     page = (ROOT / "docs" / "conformance.md").read_text()
     vectors = json.loads((ROOT / "tests" / "data" / "vectors.json").read_text())
     names = {vector["name"] for vector in vectors}
-    tests = (ROOT / "tests" / "test_parser.py").read_text()
+    tests = (ROOT / "tests" / "sse_core" / "test_parser.py").read_text()
     groups = {name.partition("-")[0] for name in names}
     patterns = {
         found
