@@ -129,7 +129,7 @@ class Run:
             for size, seconds in zip(each.sizes, each.seconds, strict=True)
         ]
         parts.append(f"### Longer streams\n\n{table(['', 'length', 'µs/chunk, min'], rows)}")
-        return "\n\n".join([*parts, f"### Asked and measured\n\n{self.targets()}"])
+        return "\n\n".join([*parts, f"### Targets\n\n{self.targets()}"])
 
     def _row(self, figure: Figure) -> list[str]:
         if not figure.samples:
@@ -160,7 +160,7 @@ class Run:
         for each in self.growth:
             longest = f"{each.sizes[-1]:,} {each.unit} at most 1.3x {each.sizes[0]:,} a chunk"
             row(f"linear, {each.title}: {longest}", each.ratio, (1.3).__ge__)
-        return table(["asked", "measured", ""], rows)
+        return table(["target", "measured", ""], rows)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")

@@ -135,7 +135,7 @@ class Run:
             if figures:
                 rows = [self._row(figure) for figure in figures]
                 parts.append(f"### {title} (`{mode}`)\n\n{table(self._columns(mode), rows)}")
-        parts.append(f"### Asked and measured\n\n{self.targets()}")
+        parts.append(f"### Targets\n\n{self.targets()}")
         return "\n\n".join(parts)
 
     def targets(self) -> str:
@@ -166,7 +166,7 @@ class Run:
             value = figure.bytes / 1024 if figure and figure.bytes else None
             asked = f"{mode}: at most {limit} KiB a stream"
             row(asked, value, value is not None and value <= limit, "{:.1f} KiB")
-        return table(["asked", "measured", ""], rows)
+        return table(["target", "measured", ""], rows)
 
     def _columns(self, mode: str) -> list[str]:
         if mode in ("idle", "idle-tls"):

@@ -99,8 +99,8 @@ class Run:
             said = ["–" if each is None else f"{each:.2f}x" for each in ratios]
             met = "–" if ratios[0] is None else "met" if ratios[0] <= TARGET else "missed"
             rows.append([f"{mode}: {OURS} ≤ {TARGET}x the better peer", *said, met])
-        parts.append("\n### Asked and measured\n")
-        parts.append(table(["asked", "median", "min", ""], rows))
+        parts.append("\n### Targets\n")
+        parts.append(table(["target", "median", "min", ""], rows))
         return "\n".join(parts)
 
     def save(self, path: Path) -> None:

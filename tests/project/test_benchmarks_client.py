@@ -65,7 +65,7 @@ def test_all_modes(
             assert 0 < median <= most
     for title in TITLES.values():
         assert f"### {title}" in out
-    assert "### Asked and measured" in out
+    assert "### Targets" in out
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

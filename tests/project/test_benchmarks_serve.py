@@ -34,7 +34,7 @@ def test_all_modes(
     assert {""} == {each["verdict"] for each in samples}
     assert all(0 < each["cpu"][0] < 1 for each in samples)
     report = capsys.readouterr().out
-    assert "### Asked and measured" in report
+    assert "### Targets" in report
     assert "| lockstep |" in report
 
 
