@@ -1,4 +1,4 @@
-"""How fast, how right and how frugal the parser and the clients are, next to their peers.
+"""Speed, correctness and memory of the parser, the clients and the servers beside their peers.
 
     python -m benchmarks parser --install    all workloads, after getting the peers
     python -m benchmarks parser --quick --workload chat --reads 16k --reads event
@@ -9,9 +9,8 @@
     python -m benchmarks conformance         which rules each parser breaks
     python -m benchmarks memory              peak memory of ours for a large event
 
-The peers bring some forty packages, one of which takes the place of urllib3: use a
-virtual environment of their own, and another for ``client``, as requests would run on
-what took that place. Those of JavaScript go to benchmarks/node/node_modules
-and need node and npm, those of Go to its own cache. A peer that is missing is named and
-left out.
+The peers bring some forty packages, one of which replaces urllib3. Install them into a
+virtual environment of their own, and use another one for ``client``, because requests would
+run on the replacement. JavaScript peers go to benchmarks/node/node_modules and need node and
+npm; Go peers go to Go's own cache. A missing peer is named and left out.
 """

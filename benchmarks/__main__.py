@@ -144,7 +144,7 @@ def _serve(options: argparse.Namespace) -> int:
     run = serve.measure(serve.QUICK if options.quick else serve.FULL)
     overhead = measure_relay(frames=300, rounds=1) if options.quick else measure_relay()
     print(run.markdown())
-    print(f"\n### The relay beside a pump of bytes\n\n{report_relay(overhead)}")
+    print(f"\n### The relay beside a byte pump\n\n{report_relay(overhead)}")
     if options.json:
         run.save(options.json)
     return 0

@@ -1,7 +1,7 @@
-"""chat streams -> what every reader takes for a chunk, and how that grows with the stream.
+"""chat streams -> the time of every reader for a chunk, and its growth with the stream.
 
 A reader's text is compared before its time counts. Then all take turns, one sample each
-in every round; a sample reads the stream until that lasts long enough for the clock. The
+in every round. A sample reads the stream until that lasts long enough for the clock. The
 garbage collector is on and runs before each sample.
 """
 
@@ -36,7 +36,7 @@ TITLES = {
 
 
 def content(chunks: int = CHUNKS) -> Body:
-    """Return an answer in text, as the parser's benchmark has it."""
+    """Return an answer in text, the same as in the parser's benchmark."""
     reads, events = build(WORKLOADS["chat"], "64k", size=chunks)
     data = [event.data for event in events if event.data != "[DONE]"]
     parts = [json.loads(each)["choices"][0]["delta"].get("content") for each in data]
@@ -44,7 +44,7 @@ def content(chunks: int = CHUNKS) -> Body:
 
 
 def arguments(size: int = 20 * CHUNKS) -> Body:
-    """Return a tool call with arguments of so many characters: one long string among others."""
+    """Return a tool call with arguments of this many characters: one long string among others."""
     line = "print('x')  # 你好\n"
     code = line * (size // len(json.dumps(line)[1:-1]))
     text = json.dumps({"path": "a.py", "mode": 420, "code": code, "done": True})
@@ -78,23 +78,23 @@ class Figure:
 
 @dataclass
 class Growth:
-    """What a piece takes in streams of several lengths: as much in each if it is linear."""
+    """The time of a piece in streams of several lengths: the same in each if it is linear."""
 
     title: str
     unit: str
     sizes: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    """For one chunk, by size."""
+    """Seconds for one chunk, by size."""
 
     @property
     def ratio(self) -> float:
-        """The most that a chunk takes in any, next to what it takes in the shortest."""
+        """The longest time of a chunk in any stream, relative to the shortest stream."""
         return max(self.seconds) / self.seconds[0]
 
 
 @dataclass
 class Run:
-    """All that one invocation measured."""
+    """Everything that one invocation measured."""
 
     machine: str
     versions: dict[str, str]
@@ -104,7 +104,7 @@ class Run:
     growth: list[Growth] = field(default_factory=list)
 
     def ratio(self, reader: str, to: str, stream: str = "content") -> float | None:
-        """How many times the median time of another reader one takes."""
+        """The median time of one reader, as a multiple of another's."""
         times = {each.reader: each.samples for each in self.figures if each.stream == stream}
         if not times.get(reader) or not times.get(to):
             return None
@@ -141,7 +141,7 @@ class Run:
         return [figure.reader, *cells, figure.verdict]
 
     def targets(self) -> str:
-        """What was asked of the reading of chats, and what came of it."""
+        """The targets for reading chats, and the results."""
         rows = []
 
         def row(asked: str, value: float | None, met: Callable[[float], bool]) -> None:
@@ -167,14 +167,14 @@ class Run:
 
 
 def measure(settings: Settings = FULL, scale: int = 1) -> Run:
-    """Measure all that is installed; ``scale`` divides the length of the streams."""
+    """Measure every installed reader; ``scale`` divides the length of the streams."""
     with running() as (node_readers, node_left_out):
         readers, left_out = installed()
         every = readers + node_readers
         versions = {reader.name: reader.version for reader in every}
         run = Run(machine(), versions, left_out + node_left_out, settings)
         gc.collect()
-        gc.freeze()  # what was imported is no burden of one reader's
+        gc.freeze()  # so imported modules burden no reader
         try:
             bodies = {"content": content(CHUNKS // scale), "arguments": arguments(10**5 // scale)}
             for stream, body in bodies.items():
@@ -207,7 +207,7 @@ def _take_turns(
 
 
 def warm_up(reader: Reader, body: Body, least: float) -> float:
-    """Read for so many seconds; return what the last pass over the stream took."""
+    """Read for this many seconds; return the time of the last pass over the stream."""
     total = 0.0
     while True:
         seconds = max(reader.sample(body, 1), 1e-9)

@@ -1,9 +1,9 @@
-"""the bytes of a chat -> its text, by every reader that there is to compare.
+"""the bytes of a chat -> its text, by every reader in the comparison.
 
-A reader is opened with the reads of a body and yields what it makes of each chunk. The
-clock runs while that is dropped in C; the check reads the text, so that what is checked
-is what is timed. All are in this process and touch no socket, but openai-node, which is
-asked through a pipe and takes its own time.
+A reader is opened with the reads of a body and yields its object for each chunk. While the
+clock runs, the objects are dropped in C; the check reads their text, so the checked code is
+the timed code. All readers are in this process and touch no socket, except openai-node,
+which is called through a pipe and measures its own time.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content"
 
 @dataclass(frozen=True)
 class Body:
-    """One streamed chat completion: as it is read, and what each of its chunks says."""
+    """One streamed chat completion: its reads, and the text of each chunk."""
 
     reads: Sequence[bytes]
     data: Sequence[str]
-    """The data of its events but ``[DONE]``."""
+    """The data of its events, except ``[DONE]``."""
     text: str
     """The content, or the arguments of the only tool call."""
 
 
 class Reader(Protocol):
-    """What can be checked and timed."""
+    """A reader that can be checked and timed."""
 
     @property
     def name(self) -> str: ...
@@ -65,12 +65,12 @@ class Reader(Protocol):
         """Read it once; return its text."""
 
     def sample(self, body: Body, loops: int) -> float:
-        """Read it so many times; return the seconds for all."""
+        """Read it this many times; return the seconds for all."""
 
 
 @dataclass(frozen=True)
 class PythonReader:
-    """A reader that yields objects, and how to find the text in them."""
+    """A reader that yields objects, and a way to find the text in them."""
 
     name: str
     version: str
@@ -89,7 +89,7 @@ class PythonReader:
 
 
 def installed() -> tuple[list[Reader], list[str]]:
-    """Return the readers in this process, and what is left out and why."""
+    """Return the readers in this process, and the reasons why others are left out."""
     readers: list[Reader] = [
         PythonReader(FLOOR, "", lambda body: map(json.loads, body.data), _part_of_json),
         PythonReader(TYPED, "", _typed, _part_of_chunk),
@@ -112,7 +112,7 @@ def installed() -> tuple[list[Reader], list[str]]:
 
 
 def _typed(body: Body) -> Iterator[ChatCompletionChunk]:
-    # What a reader needs that folds nothing: events, JSON, chunks.
+    # Everything that a reader without folding needs: events, JSON, chunks.
     from_json = ChatCompletionChunk.from_json
     for event in iter_events(body.reads):
         if event.data != "[DONE]":
@@ -133,7 +133,7 @@ def _with_decoder(module: str, decode: str) -> PythonReader:
 def _openai() -> list[Reader]:
     openai = import_module("openai")
     version = metadata.version("openai")
-    # From 3.0 on, it is built on httpx2.
+    # From 3.0 on, openai is built on httpx2.
     transport = import_module("httpx2" if int(version.split(".")[0]) >= 3 else "httpx")
     reads: list[Sequence[bytes]] = []
 
@@ -196,7 +196,7 @@ class NodeReader:
     """openai-node's ``create``, over a ``fetch`` that answers with the body."""
 
     name = "openai-node create"
-    warm_up = 2.0  # the optimizing compiler comes late
+    warm_up = 2.0  # the optimizing compiler starts late
 
     def __init__(self, conversation: Conversation, version: str) -> None:
         self.version = version
@@ -213,8 +213,8 @@ class NodeReader:
 
 @contextmanager
 def running() -> Iterator[tuple[list[Reader], list[str]]]:
-    """Run node, of 22 or newer; give its reader, or why there is none."""
-    # What `npm install node` brings comes first.
+    """Run node 22 or newer; yield its reader, or the reason why there is none."""
+    # The node of `npm install node` comes first.
     node = shutil.which("node", path=NODE / "node_modules" / ".bin") or shutil.which("node")
     if node is None:
         yield [], ["openai-node: no node"]

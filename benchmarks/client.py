@@ -1,10 +1,10 @@
 """Clients end to end over loopback: processor time for an event, delay, memory for a stream.
 
-Each client is a process of its own, and so is the server; the clients take turns, one
-sample each in every round. Its first reading of a stream is compared with what was sent,
-and in later ones the events are counted; a client whose events are wrong has its time in
-brackets. Processor time is the client's alone and counts for the ratios: wall time also
-depends on the server, and on who else uses the machine.
+Each client is a process of its own, and so is the server. The clients take turns, one
+sample each in every round. A client's first reading of a stream is compared with the sent
+events; in later ones the events are counted. If its events are wrong, its time is in
+brackets. The ratios use the client's processor time: wall time also depends on the server,
+and on other users of the machine.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = ["FULL", "QUICK", "Figure", "Run", "Settings", "measure", "started"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How much to measure."""
+    """The amount to measure."""
 
     repeats: int
     burst: int
-    """Events of the stream that comes as fast as it can."""
+    """Events of the stream that comes as fast as possible."""
     lockstep: int
-    """Events of the stream of which each event is one read."""
+    """Events of the stream in which each event is one read."""
     streams: int
-    """Streams at a time, of which each brings ``paced`` events, ``rate`` a second."""
+    """Simultaneous streams, each with ``paced`` events, ``rate`` a second."""
     paced: int
     rate: int
     idle: int
-    """Streams of which nothing comes."""
+    """Streams on which nothing arrives."""
 
 
 FULL = Settings(5, burst=20_000, lockstep=4000, streams=1000, paced=25, rate=10, idle=5000)
@@ -56,8 +56,8 @@ PACED = [OURS, f"{OURS}, trio", "aiohttp + our parser", "httpx + httpx-sse", f"{
 IDLE = [OURS, "aiohttp + our parser", "httpx + httpx-sse", f"{OURS}, uvloop"]
 
 TITLES = {
-    "burst": "One stream, events as fast as the socket takes them, each its own chunk",
-    "lockstep": "One stream, one event per read: sent 100 µs after the one before has been taken",
+    "burst": "One stream, events as fast as the socket takes them, each in its own chunk",
+    "lockstep": "One stream, one event per read, sent 100 µs after the previous one was taken",
     "paced": "Many streams at a time",
     "idle": "Memory of an idle stream",
     "idle-tls": "Memory of an idle stream over TLS",
@@ -71,13 +71,13 @@ class Figure:
     mode: str
     client: str
     verdict: str
-    """What is wrong with its events, or an empty string."""
+    """The error in its events, or an empty string."""
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
     delay: list[list[float]] = field(default_factory=list)
     """From the send to the consumer: median and 99th percentile of each round, in seconds."""
     bytes: float | None = None
-    """Of one idle stream."""
+    """Bytes of memory for one idle stream."""
 
     def add(self, answer: dict[str, Any]) -> None:
         self.verdict = self.verdict or answer["verdict"]
@@ -91,7 +91,7 @@ class Figure:
 
 @dataclass
 class Run:
-    """All that one invocation measured."""
+    """Everything that one invocation measured."""
 
     machine: str
     versions: dict[str, str]
@@ -106,7 +106,7 @@ class Run:
     def ratio(
         self, mode: str, client: str, ours: str, of: Callable[[list[float]], float] = median
     ) -> float | None:
-        """How many times our processor time ``client`` took."""
+        """The processor time of ``client`` as a multiple of ours."""
         figures = [self.of(mode, client), self.of(mode, ours)]
         times = [of(figure.cpu) for figure in figures if figure and figure.cpu]
         return times[0] / times[1] if len(times) == 2 else None
@@ -139,7 +139,7 @@ class Run:
         return "\n\n".join(parts)
 
     def targets(self) -> str:
-        """What was asked of the client, and what came of it."""
+        """The targets for the client, and the results."""
         rows = []
 
         def row(asked: str, value: float | None, met: bool, said: str = "{:.2f}x") -> None:
@@ -240,10 +240,10 @@ def measure(settings: Settings, names: Iterable[str] | None = None) -> Run:
 
 
 class Process:
-    """A module of this package that runs for itself and talks in lines of JSON."""
+    """A module of this package in a process of its own; it talks in lines of JSON."""
 
     def __init__(self, module: str, *arguments: str) -> None:
-        # A proxy is not asked for loopback by all clients alike.
+        # Clients differ in using a proxy for loopback.
         environment = {
             name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
         }
@@ -255,20 +255,20 @@ class Process:
             env=environment,
         )
         self.hello = self.answer()
-        """What it says of itself, unasked."""
+        """The first line, which it writes by itself."""
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         self.tell(question)
         return self.answer()
 
     def tell(self, question: dict[str, Any]) -> None:
-        """Ask, and read the answer later."""
+        """Send a question; the answer is read later."""
         assert self.popen.stdin is not None
         try:
             self.popen.stdin.write(json.dumps(question) + "\n")
             self.popen.stdin.flush()
         except BrokenPipeError:
-            pass  # there is no answer, then
+            pass  # then there is no answer
 
     def answer(self) -> dict[str, Any]:
         assert self.popen.stdout is not None
@@ -288,7 +288,7 @@ def started(module: str, *arguments: str) -> Iterator[Process]:
 
 
 def _take_turns(run: Run, mode: str, workers: dict[str, Process], question: dict[str, Any]) -> None:
-    """One sample of each in every round, after one that is only compared, where that is apart."""
+    """One sample of each client per round; if checking is separate, one checked run comes first."""
     figures = []
     single = question["ask"] == "single"
     for name in workers:
@@ -308,8 +308,8 @@ def _take_turns(run: Run, mode: str, workers: dict[str, Process], question: dict
 def _idle(
     shared: Path, certificate: Path | None, name: str, streams: int, tls: str
 ) -> dict[str, Any]:
-    # Processes of its own, so that nothing is counted that was there before, and no ports
-    # are short that have only just been closed.
+    # In fresh processes, so that nothing from before is counted, and ports that have just
+    # been closed are not missing.
     arguments = ["--certificate", str(certificate)] if certificate else []
     with started("client_server", str(shared), *arguments) as server:
         with started("client_worker", name, str(shared)) as worker:
@@ -323,7 +323,7 @@ def _urls(ports: dict[str, Any]) -> dict[str, str]:
 
 
 def _certificate(folder: Path, run: Run) -> tuple[Path | None, Path | None]:
-    """Return the files with the server's key and chain, and with the authority."""
+    """Return two files: the server's key and chain, and the authority."""
     try:
         authority: Any = import_module("trustme").CA()
     except ImportError:
@@ -337,7 +337,7 @@ def _certificate(folder: Path, run: Run) -> tuple[Path | None, Path | None]:
 
 
 def _allow_files(streams: int) -> int:
-    """Allow this process, and those it starts, a file for each stream; return how many may be."""
+    """Allow this process and its children one file per stream; return the number allowed."""
     try:
         import resource
     except ImportError:  # not on Windows

@@ -1,9 +1,9 @@
-"""url -> a client's events, by the way that its own documentation shows.
+"""url -> a client's events, in the way that its own documentation shows.
 
-A session is what a program has once, for all its streams. What it yields reads one
-stream: it enters ``meter`` when the response head is there, calls ``take`` with each
-event, and leaves ``meter`` after the last one, so that connecting and closing do not
-count. Clients are imported when asked for: none needs to be installed.
+A program has one session for all its streams. The session yields a function that reads one
+stream: it enters ``meter`` when the response head arrives, calls ``take`` with each event,
+and leaves ``meter`` after the last one, so that connecting and closing do not count. Clients
+are imported on demand, so none needs to be installed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _ours_blocking() -> Iterator[ReadBlocking]:
 
 @asynccontextmanager
 async def _aiohttp(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
-    """aiohttp's parser of HTTP is C; what it brings goes to our parser, read by read."""
+    """aiohttp parses HTTP in C; its reads go to our parser one by one."""
     aiohttp = import_module("aiohttp")
     parser_class = import_module("sse_core").EventStreamParser
     connector = aiohttp.TCPConnector(limit=0, ssl=tls or True)
@@ -94,9 +94,9 @@ async def _aiohttp(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
 
 
 class _Bare:
-    """The least that any client in Python does: take chunks out of bytes, and parse them.
+    """The minimum work of any client in Python: take chunks out of bytes, and parse them.
 
-    No head is looked at, no odd framing, no error, no limit: what is left is the floor.
+    It checks no head, no odd framing, no error and no limit, so its time is the floor.
     """
 
     def __init__(self, url: str) -> None:
@@ -189,7 +189,7 @@ async def _aiohttp_sse_client2(tls: ssl.SSLContext | None) -> AsyncIterator[Read
     aiohttp = import_module("aiohttp")
     event_source = import_module("aiohttp_sse_client2.client").EventSource
 
-    def ended() -> None:  # it would connect again
+    def ended() -> None:  # otherwise it would reconnect
         raise _Ended
 
     connector = aiohttp.TCPConnector(limit=0, ssl=tls or True)
@@ -212,7 +212,7 @@ async def _httpx_sse(tls: ssl.SSLContext | None) -> AsyncIterator[Read]:
     httpx = import_module("httpx")
     aconnect_sse = import_module("httpx_sse").aconnect_sse
     limits = httpx.Limits(max_connections=None)
-    timeout = httpx.Timeout(60, read=None)  # as ours; its five seconds would end idle streams
+    timeout = httpx.Timeout(60, read=None)  # its 5 s would end idle streams
     async with httpx.AsyncClient(verify=tls or True, limits=limits, timeout=timeout) as client:
 
         async def read(url: str, meter: Meter[Any], take: Take) -> None:
@@ -297,7 +297,7 @@ def _launchdarkly() -> Iterator[ReadBlocking]:
 
 @dataclass(frozen=True)
 class Client:
-    """A client, and the loop that it runs on; "" is none: it blocks."""
+    """A client, and the event loop that it runs on; "" means that it blocks."""
 
     name: str
     session: Callable[..., Any]
@@ -307,7 +307,7 @@ class Client:
 
     @property
     def ours(self) -> str:
-        """Which of ours it is compared with."""
+        """The client of ours that it is compared with."""
         return {
             "asyncio": OURS,
             "uvloop": f"{OURS}, uvloop",
@@ -347,11 +347,11 @@ CLIENTS = {
 REQUIREMENTS = sorted(
     {"trustme"}.union(*(client.distributions for client in CLIENTS.values())),
 )
-"""The distributions that ``--install`` gets."""
+"""The distributions that ``--install`` installs."""
 
 
 def installed(names: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Return the versions of what each client needs, and why others are left out."""
+    """Return the versions of each client's packages, and the reasons why others are left out."""
     versions: dict[str, dict[str, str]] = {}
     left_out = []
     for name in names:

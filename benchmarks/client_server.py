@@ -1,14 +1,14 @@
 """A server of plain sockets and prepared bytes, in a process of its own; every event is a chunk.
 
-What it sends stands in the path:
+The path selects what it sends:
 
     /burst/EVENTS                as fast as the socket takes it
     /lockstep/EVENTS             one event, and the next 100 µs after the consumer has taken it
-    /paced/STREAMS/EVENTS/RATE   to each of so many streams at a time: EVENTS, RATE a second
+    /paced/STREAMS/EVENTS/RATE   to each of STREAMS streams: EVENTS, RATE a second
     /idle                        one event, then nothing
 
-The consumer counts what it has taken in memory that both processes share, so that the
-lockstep costs it no system call. ``/paced`` begins when it has set that count to 1.
+The consumer counts the events that it has taken in memory shared by both processes, so that
+the lockstep costs it no system call. ``/paced`` begins when it has set that count to 1.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ HEAD = (
 )
 END = b"0\r\n\r\n"
 GAP = 100_000
-"""Nanoseconds in which a consumer gets back to waiting. Without them slow ones need not wait
-at all, and are spared what it costs to be woken."""
+"""Nanoseconds for a consumer to go back to waiting. Without them, slow consumers would never
+wait, and would be spared the cost of waking up."""
 
 PATIENCE = 20.0
-"""Seconds after which the server gives a consumer up."""
+"""Seconds after which the server gives up on a consumer."""
 
 
 class Shared:
-    """A count in a file that two processes have mapped."""
+    """A count in a file that two processes map."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -55,7 +55,7 @@ class Shared:
             self.count = memoryview(mmap.mmap(file.fileno(), mmap.PAGESIZE)).cast("Q")
 
     def wait_for(self, count: int) -> None:
-        """Return when the count is there; spin, as sleeping would pace the client."""
+        """Return once the count is reached. This spins, because sleeping would pace the client."""
         deadline = time.monotonic() + PATIENCE
         while self.count[0] < count:
             os.sched_yield()
@@ -74,7 +74,7 @@ def _stream(events: int) -> tuple[list[bytes], list[ServerSentEvent]]:
 
 
 def expected(events: int) -> list[ServerSentEvent]:
-    """What ``/burst`` and ``/lockstep`` send."""
+    """The event that ``/burst`` and ``/lockstep`` send."""
     return _stream(events)[1]
 
 
@@ -84,7 +84,7 @@ def paced(now: int, stream: int, event: int) -> str:
 
 
 class Server:
-    """Both listeners, and the streams that are open."""
+    """Both listeners, and the open streams."""
 
     def __init__(self, shared: Shared, tls: ssl.SSLContext | None) -> None:
         self._shared = shared
@@ -116,7 +116,7 @@ class Server:
             self.handle(peer)
 
     def handle(self, peer: socket.socket) -> None:
-        """Answer requests until the client closes, or the stream is given to a list."""
+        """Answer requests until the client closes, or the stream is put into a list."""
         try:
             while path := _requested(peer):
                 mode, *numbers = path.strip("/").split("/")
@@ -147,7 +147,7 @@ class Server:
                 return
             peers, self._paced = self._paced, []
         self._shared.wait_for(1)
-        gap = 1e9 / (rate * streams)  # the streams take turns, so that it is no burst
+        gap = 1e9 / (rate * streams)  # the streams take turns, so there is no burst
         start = time.monotonic_ns()
         for event in range(events):
             for stream, peer in enumerate(peers):
@@ -177,7 +177,7 @@ def _requested(peer: socket.socket) -> str:
 
 
 def main() -> None:
-    """Tell the ports on standard output, serve until standard input ends."""
+    """Write the ports to standard output, and serve until standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--certificate", type=Path, help="key and chain in one file")

@@ -1,4 +1,4 @@
-"""One client in a process of its own: takes questions on standard input, measures, answers.
+"""One client in its own process: it reads questions from standard input, measures, answers.
 
 The clocks are those of this process: ``process_time`` is user and system time of all its
 threads. They run from the response head to the end of the stream.
@@ -34,11 +34,11 @@ PATIENCE = 300.0
 """Seconds after which a question ends this process."""
 
 OPENING = 50
-"""How many streams are being opened at a time."""
+"""The number of streams opened at the same time."""
 
 
 class Meter:
-    """Clocks that run from when ``streams`` have been entered until all have been left."""
+    """Clocks that run from the entry of the last of ``streams`` until all have been left."""
 
     def __init__(self, streams: int = 1, entered: Callable[[], object] | None = None) -> None:
         self._missing = streams
@@ -69,7 +69,7 @@ class Meter:
 
 
 class Worker:
-    """What one client is asked."""
+    """The questions that one client answers."""
 
     def __init__(self, client: Client, shared: Shared) -> None:
         self._client = client
@@ -79,7 +79,7 @@ class Worker:
         """Read one stream. ``keep`` the events and compare them, or count them in C."""
         items: list[Any] = []
         numbers = count()
-        # Takes an event and drops it: it stands where next() has its default.
+        # Takes an event and drops it, as the default of next().
         take: Take = items.append if keep else partial(next, numbers)
         if lockstep:
             take = self._in_step(take)
@@ -136,7 +136,7 @@ class Worker:
         }
 
     def idle(self, url: str, streams: int, tls: str) -> dict[str, Any]:
-        """Open streams, wait for their first event; by how much the process has grown."""
+        """Open streams and wait for their first events; return the growth of the process."""
         context = ssl.create_default_context(cafile=tls) if tls else None
         grown = 0
 
@@ -155,7 +155,7 @@ class Worker:
                 gc.collect()
 
             async with self._client.session(context) as read, anyio.create_task_group() as group:
-                await opened(min(OPENING, streams))  # what is there once is there now
+                await opened(min(OPENING, streams))  # one-time costs are paid now
                 before = _resident()
                 await opened(streams)
                 grown = _resident() - before
@@ -201,7 +201,7 @@ def _resident() -> int:
 
 
 def main() -> None:
-    """Answer one line of JSON with another."""
+    """Answer each line of JSON with another."""
     name, shared = sys.argv[1:]
     worker = Worker(CLIENTS[name], Shared(Path(shared)))
     print(json.dumps({"client": name}), flush=True)

@@ -1,9 +1,9 @@
-"""vectors x parsers -> which rules each parser breaks.
+"""vectors x parsers -> the rules that each parser breaks.
 
-Every vector is fed whole and byte by byte; it is passed when both give the events that
-the standard asks for, and the reconnection time where the parser tells one. IDs count
-only where the parser tells them. Vectors that begin with a last event ID from an earlier
-connection do not apply to parsers that take none.
+Every vector is fed in one piece and byte by byte. It passes if both give the events that the
+standard requires, and the reconnection time if the parser reports one. IDs count only if
+the parser reports them. Vectors that begin with a last event ID from an earlier connection
+do not apply to parsers that accept none.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Vector:
-    """A stream and what the standard makes of it."""
+    """A stream and its events by the standard."""
 
     name: str
     stream: bytes
@@ -112,7 +112,7 @@ def _time(retry: int | None) -> int | None:
 
 
 def markdown(scores: Sequence[Score], vectors: Sequence[Vector]) -> str:
-    """Return a table: a row for each group of rules, a column for each parser."""
+    """Return a table with a row per group of rules and a column per parser."""
     sizes = Counter(vector.group for vector in vectors)
     rows = []
     for group in sorted(sizes, key=[*GROUPS, *sizes].index):

@@ -1,4 +1,4 @@
-"""The parsers in JavaScript and Go, each by its own clock: a process, one question at a time."""
+"""The parsers in JavaScript and Go: processes that answer one question at a time, by own clocks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .parsers import Outcome, Parser, View
 __all__ = ["GO", "NODE", "Conversation", "install", "running", "talking"]
 
 NODE = Path(__file__).with_name("node")
-"""Holds the script, and in a git-ignored ``node_modules`` what it measures."""
+"""The script, and the packages that it measures in a git-ignored ``node_modules``."""
 
 GO = Path(__file__).with_name("go")
-"""Holds the program, and in ``go.mod`` the versions of what it measures."""
+"""The program, and the versions that it measures in ``go.mod``."""
 
 
 def install() -> None:
-    """Get the packages. npm warns where they ask for a newer node, yet they run."""
+    """Install the packages. npm warns if they ask for a newer node, but they run."""
     if npm := shutil.which("npm"):
         command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund"]
         subprocess.run(command, cwd=NODE, check=True)
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 class Conversation:
-    """A process that answers, and the file in which it finds the bytes."""
+    """A process that answers, and the file from which it reads the bytes."""
 
     def __init__(self, process: subprocess.Popen[str], file: Path) -> None:
         self._process = process
@@ -60,7 +60,7 @@ class Conversation:
 
 @contextmanager
 def talking(command: Sequence[str | Path]) -> Iterator[Conversation]:
-    """Run a program and talk to it; it ends with its input."""
+    """Run a program and talk to it. It ends when its input ends."""
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -72,7 +72,7 @@ def talking(command: Sequence[str | Path]) -> Iterator[Conversation]:
 class ForeignParser:
     """One parser of such a process."""
 
-    warm_up = 0.3  # an optimizing compiler comes late
+    warm_up = 0.3  # an optimizing compiler starts late
 
     def __init__(self, conversation: Conversation, told: dict[str, Any]) -> None:
         self.name: str = told["name"]
@@ -102,7 +102,7 @@ class ForeignParser:
 
 @contextmanager
 def running() -> Iterator[tuple[list[Parser], list[str], dict[str, str]]]:
-    """Run node and Go; give their parsers, what is left out and why, and their own versions."""
+    """Run node and Go; yield their parsers, what is left out and why, and their versions."""
     parsers: list[Parser] = []
     left_out: list[str] = []
     versions: dict[str, str] = {}
@@ -124,13 +124,13 @@ def running() -> Iterator[tuple[list[Parser], list[str], dict[str, str]]]:
 
 
 def _node(_: ExitStack) -> list[str | Path] | str:
-    """Return the command, or why there is none."""
+    """Return the command, or the reason why there is none."""
     node = shutil.which("node")
     return [node, "--expose-gc", NODE / "parsers.mjs"] if node else "no node"
 
 
 def _go(stack: ExitStack) -> list[str | Path] | str:
-    """Build the program, of what has been downloaded."""
+    """Build the program from the downloaded modules."""
     go = shutil.which("go")
     if go is None:
         return "no go"

@@ -1,10 +1,10 @@
 """parsers and a stream -> times that can be compared.
 
-A parser is checked before it is timed: its events against the expected ones. Then all
-take turns, one sample each in every round, so that whatever disturbs the machine
-disturbs them alike. A sample repeats the stream until it lasts long enough for the
-clock. The garbage collector is on, as in real life; it runs before each sample, and
-what was imported is frozen, so that one peer's modules are not another's burden.
+Before a parser is timed, its events are compared with the expected ones. Then all parsers
+take turns, one sample each in every round, so that disturbances of the machine affect all
+alike. A sample repeats the stream until it lasts long enough for the clock. The garbage
+collector is on, as in real life, and runs before each sample; imported modules are frozen,
+so that one peer's modules do not burden another.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = ["FULL", "QUICK", "Result", "Settings", "measure", "verdict"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How long to measure, in seconds."""
+    """The time to measure, in seconds."""
 
     repeats: int
     sample: float
-    """The least that one sample lasts."""
+    """The minimum length of a sample."""
     limit: float
-    """The most that one pass over a stream may take before the parser is given up."""
+    """The maximum time of one pass over a stream; a slower parser is given up."""
     budget: float
-    """The most that the samples of one parser on one stream may take together."""
+    """The maximum time of all samples of one parser on one stream."""
 
 
 FULL = Settings(repeats=9, sample=0.03, limit=5.0, budget=6.0)
@@ -46,7 +46,7 @@ class Result:
 
     parser: str
     verdict: str
-    """What is wrong with its events, or an empty string."""
+    """The error in its events, or an empty string."""
     samples: list[float] = field(default_factory=list)
 
     @property
@@ -59,12 +59,12 @@ class Result:
 
 
 def verdict(expected: Iterable[ServerSentEvent], outcome: Outcome) -> str:
-    """Say how the events differ from the expected ones; an empty string if they do not."""
+    """Return the difference from the expected events, or an empty string."""
     if outcome.error:
         return outcome.error
     events = list(expected)
     want = [View(event.event, event.data, event.id) for event in events]
-    # An ID that the peer does not tell is not held against it.
+    # A peer that does not report IDs is not blamed for that.
     got = [
         view if view.id is not None or at >= len(want) else view._replace(id=want[at].id)
         for at, view in enumerate(outcome.events)
@@ -94,8 +94,8 @@ def measure(
 ) -> list[Result]:
     """Return a result for each parser, in their order.
 
-    One that raised or took too long has no samples. One whose events are wrong has,
-    next to its verdict.
+    A parser that raised or took too long has no samples. One whose events are wrong has
+    samples and a verdict.
     """
     gc.collect()
     gc.freeze()
@@ -134,7 +134,7 @@ def _measure(
 
 
 def _warm_up(parser: Parser, least: float) -> float:
-    """Run for ``least`` seconds; return what the last pass over the stream took."""
+    """Run for ``least`` seconds; return the time of the last pass over the stream."""
     total = 0.0
     loops = 1
     while True:

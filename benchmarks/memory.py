@@ -1,9 +1,9 @@
 """Peak memory of our parser while one large event arrives, in multiples of its size.
 
-Each shape of event is parsed in a process of its own, in reads of 64 KiB that are made
-when they are asked for, so that only what the parser keeps is counted. ``traced`` is
-what Python allocated, the finished event included; ``resident`` is by how much the
-process grew, which also counts what allocators keep back.
+Each shape of event is parsed in a process of its own, in reads of 64 KiB that are made on
+demand, so that only memory kept by the parser is counted. ``traced`` is the memory that
+Python allocated, the finished event included; ``resident`` is the growth of the process,
+which includes memory that allocators keep.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ SHAPES = {
 
 
 class Peak(NamedTuple):
-    """Bytes at the highest point above what was there before."""
+    """Bytes at the highest point, above the level before."""
 
     shape: str
     traced: int
     resident: int | None
-    """None where the platform does not tell."""
+    """None if the platform does not report it."""
 
 
 def reads(shape: str, size: int) -> Iterator[bytes]:
@@ -56,13 +56,13 @@ def reads(shape: str, size: int) -> Iterator[bytes]:
     if shape == "mixed":
         yield "😀".encode()
     for _ in range((size - 16) // len(piece)):
-        # A copy, as a read is: a parser that keeps reads pays for them.
+        # A copy, like a real read: a parser that keeps reads pays for them.
         yield bytes(bytearray(piece))
     yield b"\n\n"
 
 
 def traced_peak(shape: str, size: int) -> int:
-    """Parse one event in this process; return the peak of what Python allocated."""
+    """Parse one event in this process; return the peak of Python's allocations."""
     tracemalloc.start()
     parser = EventStreamParser(max_event_size=None)
     events = []
@@ -75,7 +75,7 @@ def traced_peak(shape: str, size: int) -> int:
 
 
 def resident_peak(shape: str, size: int) -> int | None:
-    """Parse one event in this process; return by how much its resident peak grew."""
+    """Parse one event in this process; return the growth of its resident peak."""
     try:
         import resource
     except ImportError:  # not on Windows

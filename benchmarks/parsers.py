@@ -1,8 +1,7 @@
-"""What can be checked and timed: Python peers through their adapters, others likewise.
+"""Parsers to check and time: Python peers through adapters, others through processes.
 
-``Adapter.parse`` hands events to a ``sink``, in iterables as they come. The clock runs
-with a sink that drops them in C, the check with one that keeps them, so that what is
-checked is what is timed.
+``Adapter.parse`` passes events to a ``sink``, in iterables as they come. For timing, the sink
+drops them in C; for checking, it keeps them. So the checked code is the timed code.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Sink = Callable[[Iterable[Any]], object]
 
 
 class View(NamedTuple):
-    """An event as far as the peer tells; ``id`` is None where it does not."""
+    """An event as the peer reports it; ``id`` is None if the peer reports none."""
 
     event: str
     data: str
@@ -29,7 +28,7 @@ class View(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a stream: the events, the last ``retry``, and what was raised, if anything."""
+    """The outcome of a stream: the events, the last ``retry``, and the exception, if any."""
 
     events: list[View]
     retry: int | None
@@ -37,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 class Parser(Protocol):
-    """What can be checked and timed: a Python peer, or one in another language."""
+    """A parser to check and time: a Python peer, or one in another language."""
 
     name: str
     version: str
@@ -47,7 +46,7 @@ class Parser(Protocol):
     takes_last_event_id: bool
 
     def load(self, chunks: Sequence[bytes]) -> None:
-        """Take the reads that all following calls are about."""
+        """Take the reads for all following calls."""
 
     def outcome(self, limit: float, last_event_id: str = "") -> Outcome:
         """Parse once and keep the events; give up after ``limit`` seconds."""
@@ -57,7 +56,7 @@ class Parser(Protocol):
 
 
 class Adapter:
-    """How to use one Python peer. ``__init__`` imports it."""
+    """The way to use one Python peer. ``__init__`` imports it."""
 
     name: str
     distribution: str
@@ -72,7 +71,7 @@ class Adapter:
         return View(event.event or "message", event.data, event.id or "")
 
     def retry(self, events: list[Any]) -> int | None:
-        """The reconnection time after the stream, from what the peer tells of it."""
+        """The reconnection time after the stream, as the peer reports it."""
         times = [event.retry for event in events if event.retry is not None]
         return times[-1] if times else None
 
@@ -127,7 +126,7 @@ class PythonParser:
 
 
 def _until(deadline: float, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    # Between reads and not by a signal: that works everywhere, and no read is longer
+    # Checked between reads, not by a signal: that works everywhere, and no read is longer
     # than 64 KiB where it matters.
     for chunk in chunks:
         if perf_counter() > deadline:

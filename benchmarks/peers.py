@@ -1,9 +1,8 @@
-"""bytes -> a peer's own events, by the shortest way that the peer offers.
+"""bytes -> a peer's own events, in the shortest way that the peer offers.
 
-Each adapter feeds the peer's decoder directly, without HTTP, and says how. Where a
-decoder wants text, the bytes are decoded in front of it, at less cost than its own
-package spends on that; at the end it is flushed, where it can be. Peers are imported
-when asked for: none needs to be installed.
+Each adapter feeds the peer's decoder directly, without HTTP, and says how. If a decoder
+takes text, the bytes are decoded first, at less cost than in its own package. If it can be
+flushed at the end, it is. Peers are imported on demand, so none needs to be installed.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ class Httpx2(Adapter):
 
 
 class Mcp(Adapter):
-    """What mcp's client uses: the parser of httpx2's ``EventSource``, under mcp's limit."""
+    """The parser in mcp's client: that of httpx2's ``EventSource``, under mcp's limit."""
 
     name = "mcp"
     distribution = "mcp"
@@ -159,7 +158,7 @@ class SSEClientPy(Adapter):
 
     name = "sseclient-py"
     distribution = "sseclient-py"
-    tells_retry = False  # as text, and only with an event
+    tells_retry = False  # it does so as text, and only with an event
 
     def __init__(self) -> None:
         self._client: Any = import_module("sseclient").SSEClient
@@ -211,7 +210,7 @@ class Niquests(Adapter):
 
     def parse(self, chunks: Iterable[bytes], sink: Sink) -> None:
         extension = self._extension()
-        extension._response = extension  # what start() sets: only its presence is asked for
+        extension._response = extension  # what start() sets; only its presence is checked
         extension._stream = iter(chunks)
         sink(iter(extension.next_payload, None))
 
@@ -230,11 +229,11 @@ ADAPTERS: list[type[Adapter]] = [
 ]
 
 REQUIREMENTS = ["httpx", *dict.fromkeys(adapter.distribution for adapter in ADAPTERS[1:])]
-"""The distributions that ``--install`` gets."""
+"""The distributions that ``--install`` installs."""
 
 
 def installed() -> tuple[list[Parser], list[str]]:
-    """Return the Python parsers that are there, ours first, and why others are left out."""
+    """Return the installed Python parsers, ours first, and the reasons why others are left out."""
     parsers: list[Parser] = []
     left_out = []
     for adapter in ADAPTERS:

@@ -1,7 +1,7 @@
-"""results -> one picture (SVG): how many times slower than ours, by workload.
+"""results -> one picture (SVG): the times by workload, as multiples of ours.
 
-Written by hand, so that drawing needs nothing installed. It brings its own background
-and both colour schemes. All panels share one scale; the line marks our time.
+It is written by hand, so that drawing needs no package. It has its own background and both
+colour schemes. All panels share one scale; the line marks our time.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ PANELS = [
     ("multibyte", "16k"),
     ("multiline", "16k"),
 ]
-"""The cells that are drawn, where a run has any of them; otherwise all of its cells."""
+"""The cells to draw, if a run has any of them; otherwise all of its cells are drawn."""
 
 COLUMNS = 2
 WIDTH = 480  # of a panel
 NAMES = 226  # of the names left of the bars
 SCALE = 20  # of 1 × ours
-LIMIT = 10.0  # the longest bar, × ours; longer ones are broken off
+LIMIT = 10.0  # the longest bar, × ours; longer ones are cut
 ROW = 18
 HEAD = 62  # of a panel, above its bars
 TOP = 84
 
 JAVASCRIPT = ("eventsource-parser", "undici")
-GO = "/"  # is in the names of modules alone
+GO = "/"  # occurs only in the names of modules
 
 STYLE = """
 svg { --paper: #ffffff; --ink: #1f2328; --faint: #59636e; --rule: #d1d9e0;
@@ -145,7 +145,7 @@ def _bar(y: int, result: Result, ratio: float | None) -> list[str]:
     )
     parts = [name, bar]
     end = NAMES + length
-    if ratio > LIMIT:  # two strokes through the bar: it goes on
+    if ratio > LIMIT:  # two strokes through the bar: it is longer
         strokes = "".join(f"M{end - back} {y + ROW - 4}l5 -{ROW - 3}" for back in (14, 8))
         parts.append(f'<path d="{strokes}" stroke="var(--paper)" stroke-width="2"/>')
     text = (

@@ -1,9 +1,9 @@
-"""CPU time of a relay for each frame, beside a pump of bytes: same bytes, same sockets.
+"""CPU time of the relay for each frame, beside a byte pump: same bytes, same sockets.
 
-The relay, or the pump, is a process of its own. This one is the API and the reader: it
-sends the next frame when it has got the last one, so that each frame is a read of its own,
-as tokens are. ``burst`` sends frames as fast as they are taken. What is reported is the CPU
-time of the process between the first frame and the last.
+The relay, or the pump, is a process of its own. This process is the API and the reader: it
+sends the next frame once it has received the last one, so that each frame is its own read,
+as tokens are. ``burst`` sends frames as fast as they are taken. The result is the CPU time
+of the other process between the first frame and the last.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Overhead:
 
 
 def measure_relay(*, frames: int = 5000, rounds: int = 5) -> list[Overhead]:
-    """Measure both in turns; of the rounds, the median."""
+    """Measure both in turns; return the medians of the rounds."""
     found = []
     for pattern in ("lockstep", "burst"):
         samples: dict[str, list[float]] = {"pump": [], "relay": []}
@@ -109,7 +109,7 @@ def _exchange(
         return float(process.stdout.readline())
 
     def take(count: int) -> None:
-        # One byte of each frame, which stands nowhere else, so that no read cuts it.
+        # One byte that occurs once in each frame, so that no read cuts it.
         seen = 0
         while seen < count:
             data = reader.recv(65536)
@@ -138,7 +138,7 @@ def _exchange(
 
 
 async def _pump(port: int, caller: SocketStream) -> None:
-    """Hand bytes on in both directions, until either side closes."""
+    """Pass bytes on in both directions, until either side closes."""
 
     async def copy(source: SocketStream, target: SocketStream) -> None:
         async for data in source:

@@ -1,7 +1,7 @@
 """results -> Markdown for people, JSON for machines.
 
-Ratios are to ours, of medians unless said otherwise: 3 means three times our time. The
-time of a parser whose events are wrong stands in brackets.
+Ratios compare with ours, by medians unless stated otherwise: 3 means three times our time.
+If a parser's events are wrong, its time is in brackets.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Cell:
         return next((result for result in self.results if result.parser == OURS), None)
 
     def ratio(self, result: Result) -> float | None:
-        """How many times our median time ``result`` took."""
+        """The median time of ``result`` as a multiple of ours."""
         if not result.samples or self.ours is None or not self.ours.samples:
             return None
         return result.median / self.ours.median
@@ -81,7 +81,7 @@ class Cell:
 
 @dataclass
 class Run:
-    """All that one invocation measured."""
+    """Everything that one invocation measured."""
 
     machine: str
     versions: dict[str, str]
@@ -102,7 +102,7 @@ class Run:
         return "\n".join(lines)
 
     def summary(self) -> str:
-        """All cells in one table: our time, and how many times that the others take."""
+        """All cells in one table: our time, and the others' times as multiples of it."""
         names = [name for name in self.versions if name not in (OURS, "node", "go")]
         rows = []
         for cell in self.cells:
@@ -150,7 +150,7 @@ def _brief(cell: Cell, result: Result | None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, its columns aligned for those who read it as text."""
+    """Return a Markdown table with aligned columns, readable as text."""
     rows = [list(row) for row in rows]
     widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
     lines = []
@@ -161,5 +161,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def note(text: str) -> None:
-    """Tell a waiting person what is going on, apart from the report."""
+    """Report progress to a waiting person, apart from the report."""
     print(text, file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
 """Servers: processor time for an event that one broadcast delivers to many subscribers.
 
-Each library serves in a process of its own under the same uvicorn; another process reads
-all streams and compares every event with what was published. The libraries take turns,
-one sample each in every round. What counts is the processor time of the server alone,
-from the first event until all have been read.
+Each library serves in its own process under the same uvicorn. Another process reads all
+streams and compares every event with the published one. The libraries take turns, one
+sample each in every round. The result is the processor time of the server alone, from the
+first event until all have been read.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ TARGET = 0.5
 
 @dataclass(frozen=True)
 class Settings:
-    """How much to measure."""
+    """The amount to measure."""
 
     repeats: int
     subscribers: int
     modes: dict[str, tuple[int, int]]
-    """Of each mode: how many bursts, and of how many events."""
+    """For each mode: the number of bursts, and of events in each."""
 
 
 FULL = Settings(5, 2000, {"single": (10, 1), "burst": (4, 10)})
@@ -53,7 +53,7 @@ class Sample:
 
 @dataclass
 class Run:
-    """All that one invocation measured."""
+    """Everything that one invocation measured."""
 
     machine: str
     versions: dict[str, str]
@@ -68,7 +68,7 @@ class Run:
         return None
 
     def ratio(self, mode: str, of: Callable[[list[float]], float] = median) -> float | None:
-        """Our time as a part of the better peer's."""
+        """Our time as a fraction of the better peer's."""
         peers = [self.time(mode, name, of) for name in APPS if name not in (OURS, BARE, ALONE)]
         theirs = min((each for each in peers if each is not None), default=None)
         own = self.time(mode, OURS, of)

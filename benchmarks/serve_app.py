@@ -1,8 +1,8 @@
 """One broadcast for many subscribers, under uvicorn, in a process of its own.
 
-``python -m benchmarks.serve_app NAME`` tells its port, then answers ``{"subscribers": n,
-"rounds": r, "burst": b}`` once so many are connected: it publishes, waits until all is
-written, and says what processor time it took from the first event to the last.
+``python -m benchmarks.serve_app NAME`` reports its port. It answers ``{"subscribers": n,
+"rounds": r, "burst": b}`` once n subscribers are connected: it publishes, waits until
+everything is written, and reports the processor time from the first event to the last.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .parsers import OURS
 __all__ = ["ALONE", "APPS", "BARE", "DATA", "GAP"]
 
 ALONE = "uvicorn alone"
-"""What no library can go below: events encoded once, one asyncio.Event for all, and send()."""
+"""The lower bound of all libraries: events encoded once, one asyncio.Event for all, send()."""
 
 BARE = "sse-toolkit's broadcast alone"
-"""Sent by an application that watches nothing: no leave, no silence, no time limit."""
+"""Sent by an application that watches nothing: no disconnect, no silence, no time limit."""
 DATA = "x" * 100
-"""Of each event, behind its number."""
+"""The text of each event, after its number."""
 GAP = 0.2
 """Seconds between two bursts: enough for ours to deliver one to 2,000 before the next, so
-that what is published one by one is sent one by one. Waiting costs no processor time."""
+that events published one by one are sent one by one. Waiting costs no processor time."""
 
 HEAD = {
     "type": "http.response.start",
@@ -42,15 +42,15 @@ HEAD = {
 BODY = {"type": "http.response.body", "more_body": True}
 
 NO_PING = 3600
-"""Seconds: a library that waits for its turn must not ping 2,000 clients when that begins.
-FastAPI's 15 cannot be set."""
+"""Seconds between pings, so that a library waiting for its turn does not ping 2,000 clients
+when it begins. FastAPI's 15 cannot be changed."""
 
 App = Callable[..., Any]
 Publish = Callable[[int], object]
 
 
 class Queues:
-    """What the documentation of the peers shows: a queue for each subscriber."""
+    """The way that the peers' documentation shows: a queue for each subscriber."""
 
     def __init__(self) -> None:
         self.queues: set[asyncio.Queue[int]] = set()
@@ -179,7 +179,7 @@ def main() -> None:
         ready.set()
         await server.serve(sockets=[listener])
 
-    # The questions are read in a thread, as the server has the main one.
+    # The questions are read in a thread, because the server has the main one.
     def answer() -> None:
         ready.wait()
         print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
@@ -191,7 +191,7 @@ def main() -> None:
                     _publish(publish, question["rounds"], question["burst"], question["first"]),
                     loops[0],
                 ).result()
-            # Asked for "end" once the reader has it all: what was late counts as well.
+            # "end" is asked once the reader has everything, so that late work counts as well.
             print(json.dumps({"cpu": time.process_time() - started}), flush=True)
         server.force_exit = server.should_exit = True
 

@@ -1,7 +1,7 @@
-"""Many subscribers in one process: reads all events of all streams, and compares them.
+"""Many subscribers in one process: it reads all events of all streams, and compares them.
 
 ``python -m benchmarks.serve_reader``: ``{"ask": "connect", "port": p, "subscribers": n}``,
-then ``{"ask": "read", "events": e, "first": f}``: answered when all have come, or are wrong.
+then ``{"ask": "read", "events": e, "first": f}``, answered once all have come, or are wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Reader:
         self._data: dict[socket.socket, bytearray] = {}
 
     def connect(self, port: int, subscribers: int) -> dict[str, Any]:
-        """Open the streams, and see that the head of each response is there."""
+        """Open the streams, and check that the head of each response arrives."""
         for _ in range(subscribers):
             peer = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
             peer.sendall(REQUEST)
@@ -58,13 +58,13 @@ class Reader:
                 if not (more := peer.recv(2**18)):
                     return {"verdict": "ends a stream"}
                 data += more
-                # The event's blank line and the chunk's end close it.
+                # It ends with the event's blank line and the chunk's end.
                 if data.endswith(b"\n\r\n") and last in data[-400:]:
                     missing.discard(peer)
         return {"verdict": ""}
 
     def check(self, first: int, events: int) -> dict[str, Any]:
-        """Apart from the reading, so that the server does not have to wait for it."""
+        """Compare, apart from the reading, so that the server does not have to wait for it."""
         numbers = range(first, first + events)
         want = [ServerSentEvent(f"{number} {DATA}", id=str(number + 1)) for number in numbers]
         wrong = 0
@@ -76,7 +76,7 @@ class Reader:
 
 
 def unchunked(data: bytes) -> bytes:
-    """The body of whole chunks."""
+    """The body of complete chunks."""
     pieces = []
     at = 0
     while at < len(data):
@@ -88,7 +88,7 @@ def unchunked(data: bytes) -> bytes:
 
 
 def main() -> None:
-    """Answer one line of JSON with another."""
+    """Answer each line of JSON with another."""
     reader = Reader()
     print("{}", flush=True)
     for line in sys.stdin:

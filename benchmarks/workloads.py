@@ -1,8 +1,8 @@
-"""seed -> event streams with the events that they must become.
+"""seed -> event streams with the expected events.
 
-Each workload exists for one branch of a parser. A stream is built as blocks, one for
-each event with whatever stands before it, so that "one event per read" is a way to
-cut it. The same seed gives the same bytes. Nothing here is timed.
+Each workload exists for one branch of a parser. A stream is built from blocks, one for
+each event and everything before it, so that "one event per read" is a way to cut it. The
+same seed gives the same bytes. Nothing here is timed.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ SEED = 20_260_701
 CREATED = 1_700_000_000
 
 MAX_EVENT = 16 * 2**20
-"""Bytes of the largest event, blank line included: what the default limit lets through."""
+"""Bytes of the largest event, blank line included: the default limit accepts it."""
 
 Block = tuple[bytes, ServerSentEvent]
 
 READS: dict[str, int | None] = {
     "64k": 64 * 2**10,
     "16k": 16 * 2**10,
-    "1400": 1400,  # what fits into one TCP segment on Ethernet
+    "1400": 1400,  # fits into one TCP segment on Ethernet
     "512": 512,
     "event": None,
     "1": 1,
 }
-"""How streams are cut: the size of each read in bytes, or None for one event per read."""
+"""The ways to cut streams: the size of each read in bytes, or None for one event per read."""
 
 
 @dataclass(frozen=True)
 class Workload:
     """A kind of stream.
 
-    ``size`` is the number of events, or of bytes where the stream is one large event;
+    ``size`` is the number of events, or of bytes if the stream is one large event;
     ``bytewise_size`` is the same for reads of one byte, which cost a call for each byte.
     """
 
@@ -55,7 +55,7 @@ class Workload:
 def build(
     workload: Workload, reads: str, *, seed: int = SEED, size: int | None = None
 ) -> tuple[list[bytes], list[ServerSentEvent]]:
-    """Return the reads of a stream, and the events that they must become."""
+    """Return the reads of a stream, and the expected events."""
     if size is None:
         size = workload.bytewise_size if reads == "1" else workload.size
     blocks = workload.blocks(Random(f"{workload.name} {seed}"), size)
@@ -85,7 +85,7 @@ SCRIPTS = _pieces(
     "你好 世界 这 是 一个 中文 句子 ， 用于 测试 。 服务器 发送 事件 流 "
     "😀 🎉 👩‍💻 🇯🇵 ❤️ 안녕 하세요 Привет мир नमस्ते"
 )
-"""Pieces of text that take two to eighteen bytes in UTF-8, which are sent as they are."""
+"""Pieces of text that take two to eighteen bytes in UTF-8, and are sent unescaped."""
 
 
 def _json(value: Any) -> str:
@@ -113,7 +113,7 @@ def _chat(random: Random, size: int, pieces: list[str]) -> list[Block]:
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> Block:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        # Endpoints pad their chunks, so that lengths do not give the text away.
+        # Endpoints pad their chunks, so that lengths do not reveal the text.
         padding = _letters(random, random.randint(1, 16))
         return _data_only(_json({**identity, "choices": [choice], "obfuscation": padding}))
 
@@ -136,7 +136,7 @@ def _crlf(random: Random, size: int) -> list[Block]:
 
 
 def _heartbeats(random: Random, size: int) -> list[Block]:
-    """A chat stream with a keep-alive comment in front of each event, as gateways send them."""
+    """A chat stream with a keep-alive comment before each event, as gateways send it."""
     blocks = _chat_stream(random, size)
     return [(b": keep-alive\n\n" + block, event) for block, event in blocks]
 
@@ -171,7 +171,7 @@ def _responses(random: Random, size: int) -> list[Block]:
 
 
 def _full_field(random: Random, size: int) -> list[Block]:
-    """Every field in every event, as a feed that can be resumed sends them."""
+    """Every field in every event, as a resumable feed sends them."""
     blocks = []
     for number in range(1, size + 1):
         name = random.choice(["price", "trade", "quote"])

@@ -1,8 +1,8 @@
 // Measures Go parsers for benchmarks/foreign.py, by the protocol of node/parsers.mjs: one
 // JSON command per line on standard input, one JSON answer per line on standard output.
 //
-// As in Python, the collector is on, and runs before each sample. A parser reads from an
-// io.Reader, which gives it each read as the network would, or as much of it as it takes.
+// As in Python, the garbage collector is on, and runs before each sample. A parser reads from
+// an io.Reader, which returns each read as the network would, or as much of it as fits.
 package main
 
 import (
@@ -24,10 +24,10 @@ import (
 	"github.com/tmaxmax/go-sse"
 )
 
-// More than any event of the workloads has bytes, for those that have a limit.
+// Larger than any event of the workloads, for parsers that have a limit.
 const maxEventSize = 1 << 25
 
-// An event as far as the parser tells: event, data, id, which is nil where it does not.
+// An event as the parser reports it: event, data, id, which is nil if it reports none.
 type view [3]any
 
 type outcome struct {
@@ -50,7 +50,7 @@ type parser struct {
 	Version          string `json:"version"`
 	TellsRetry       bool   `json:"tellsRetry"`
 	TakesLastEventID bool   `json:"takesLastEventId"`
-	// Drops the events, or keeps what they tell where kept is not nil.
+	// Drops the events, or keeps them if kept is not nil.
 	parse func(stream io.Reader, lastEventID string, kept *outcome) error
 }
 
@@ -79,12 +79,12 @@ func (r *reader) Read(into []byte) (int, error) {
 
 func ended(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return nil // the standard discards what the end breaks off
+		return nil // the standard discards an unfinished event
 	}
 	return err
 }
 
-// Neither type is exported by itself, but what the events of both can be asked for is.
+// Neither type is exported, but the methods of both events are.
 type retryable interface{ Retry() int64 }
 
 var parsers = []parser{
@@ -148,7 +148,7 @@ var parsers = []parser{
 			for decoder.Next() {
 				got := decoder.Event()
 				if kept != nil {
-					// It leaves the last line feed of the data, for JSON does not mind.
+					// It leaves the last line feed of the data, which JSON ignores.
 					data := strings.TrimSuffix(string(got.Data), "\n")
 					kept.add(got.Type, data, nil, 0)
 				}
@@ -175,7 +175,7 @@ type command struct {
 	Lengths     []int  `json:"lengths"`
 	Parser      string `json:"parser"`
 	LastEventID string `json:"lastEventId"`
-	// Seconds, after which a parser is given up.
+	// Seconds after which a parser is given up.
 	Limit float64 `json:"limit"`
 	Loops int     `json:"loops"`
 }
@@ -201,7 +201,7 @@ func events(asked command) (any, error) {
 	kept := outcome{Events: []view{}}
 	deadline := time.Now().Add(time.Duration(asked.Limit * float64(time.Second)))
 	err = parser.parse(&reader{reads: reads, deadline: deadline}, asked.LastEventID, &kept)
-	if err != nil && time.Now().After(deadline) { // not all parsers hand errTooSlow on
+	if err != nil && time.Now().After(deadline) { // not all parsers pass errTooSlow on
 		return map[string]bool{"tooSlow": true}, nil
 	}
 	return kept, err
@@ -226,7 +226,7 @@ func answer(asked command) (any, error) {
 	switch asked.Command {
 	case "parsers":
 		version := strings.TrimPrefix(runtime.Version(), "go")
-		// Without one of them there is no program.
+		// The program does not build without all of them.
 		return map[string]any{"version": version, "missing": []string{}, "parsers": parsers}, nil
 	case "load":
 		return load(asked)

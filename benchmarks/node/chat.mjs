@@ -1,12 +1,12 @@
 // Measures openai-node for benchmarks/chat_readers.py: one JSON command per line on standard
 // input, one JSON answer per line on standard output.
 //
-//   {"command": "version"}           -> {node, openai}; openai is null where it is missing
-//   {"command": "load", "file", "lengths"}  -> {}; the bytes, and how to cut them
+//   {"command": "version"}           -> {node, openai}; openai is null if it is missing
+//   {"command": "load", "file", "lengths"}  -> {}; the bytes, and the lengths of the reads
 //   {"command": "text"}              -> {text} of one pass over the stream
-//   {"command": "sample", "loops"}   -> {seconds} for so many passes
+//   {"command": "sample", "loops"}   -> {seconds} for this many passes
 //
-// As in Python, the collector is on, and runs before each sample.
+// As in Python, the garbage collector is on, and runs before each sample.
 
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -56,7 +56,7 @@ const commands = {
 
   async sample({ loops }) {
     globalThis.gc?.()
-    // Kept, or the optimizing compiler would find that no chunk need be made.
+    // Kept, because the optimizing compiler would otherwise skip making chunks.
     let last
     const started = process.hrtime.bigint()
     for (let loop = 0; loop < loops; loop++) {

@@ -3,13 +3,13 @@
 //
 //   {"command": "parsers"}                          -> {version, missing: [name], parsers: [
 //                           {name, version, tellsRetry, takesLastEventId}]}; version: of node
-//   {"command": "load", "file", "lengths"}          -> {}; the bytes, and how to cut them
+//   {"command": "load", "file", "lengths"}          -> {}; the bytes, and the lengths of the reads
 //   {"command": "events", "parser", "lastEventId", "limit"}
-//                          -> {events: [[event, data, id]], retry}, or {tooSlow: true} where
-//                             it takes more than so many seconds: none of these does
-//   {"command": "sample", "parser", "loops"}        -> {seconds} for so many passes
+//                          -> {events: [[event, data, id]], retry}, or {tooSlow: true} if it
+//                             takes longer than the limit in seconds; none of these does
+//   {"command": "sample", "parser", "loops"}        -> {seconds} for this many passes
 //
-// As in Python, the collector is on, and runs before each sample.
+// As in Python, the garbage collector is on, and runs before each sample.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ const require = createRequire(import.meta.url)
 const parsers = new Map()
 let reads = []
 
-// The file, since not every package exports its package.json.
+// Read as a file, because not every package exports its package.json.
 function version(entry, name) {
   for (let folder = dirname(entry); ; folder = dirname(folder)) {
     try {
@@ -51,8 +51,8 @@ async function eventsourceParser(name, decoder) {
   })
 }
 
-// undici's parser is a Transform; its method is called as the stream would, without the
-// queues around it. It pushes what its EventSource makes a MessageEvent of.
+// undici's parser is a Transform. Its method is called as the stream would call it, without
+// the queues around it. It pushes the values that its EventSource turns into MessageEvents.
 async function undici() {
   const path = require.resolve('undici/lib/web/eventsource/eventsource-stream.js')
   const { EventSourceStream } = require(path)
@@ -68,7 +68,7 @@ async function undici() {
 }
 
 const commands = {
-  // All tell `retry` and leave the last event ID to their caller, or take it from there.
+  // All report `retry`, and leave the last event ID to their caller or take it from there.
   parsers: () => ({
     version: process.versions.node,
     missing: ['eventsource-parser', 'undici'].filter((name) => !parsers.has(name)),
@@ -96,7 +96,7 @@ const commands = {
   sample({ parser, loops }) {
     const { parse } = parsers.get(parser)
     globalThis.gc?.()
-    // Kept, or the optimizing compiler would find that no event need be made.
+    // Kept, because the optimizing compiler would otherwise skip making events.
     let last
     const started = process.hrtime.bigint()
     for (let loop = 0; loop < loops; loop++) {
