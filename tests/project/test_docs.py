@@ -107,3 +107,34 @@ def test_conformance_names_what_is_there() -> None:
     assert groups == {pattern.partition("-")[0] for pattern in patterns} | {"split"}
     for test in re.findall(r"`(test_\w+)`", page):
         assert f"def {test}(" in tests
+
+
+@pytest.mark.parametrize("name", ["design.md", "contributing.md"])
+def test_paths_exist(name: str) -> None:
+    """A path that design.md or contributing.md names is there."""
+    page = (ROOT / "docs" / name).read_text()
+    paths = re.findall(r"`((?:sse_core|sse_openai|tests|benchmarks)/[\w/.*-]+)`", page)
+
+    assert [] == [path for path in paths if not list(ROOT.glob(path))]
+    assert len(paths) > 5
+
+
+def test_design_names_each_module() -> None:
+    """The plan in docs/design.md has a row for each room, with each of its modules."""
+    page = (ROOT / "docs" / "design.md").read_text()
+    rooms = dict(re.findall(r"^\| `(sse_\w+(?:/\w+)?)` \|(.*)\|$", page, re.MULTILINE))
+    named = {
+        f"{room}/{module}.py"
+        for room, row in rooms.items()
+        for module in re.findall(r"`(\w+)`", row)
+    }
+    twins = ("connector", "stream", "source")
+    named |= {f"sse_core/_client/sync_{module}.py" for module in twins}
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("sse_core", "sse_openai")
+        for path in (ROOT / package).rglob("*.py")
+        if not path.name.startswith("__")
+    }
+
+    assert set() == modules - named
