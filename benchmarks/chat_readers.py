@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from sse_core import iter_events
 from sse_openai import ArgumentsDelta, ChatCompletionChunk, ContentDelta, read_chat
-from sse_openai._chat.stream import loads
+from sse_openai._text import loads
 
 from .foreign import NODE, Conversation, talking
 from .parsers import OURS

@@ -21,7 +21,6 @@ from ._chat.completion import ChatCompletion, CompletionChoice, Custom, Function
 from ._chat.events import (
     ArgumentsDelta,
     ChatEvent,
-    ChatEvents,
     ChoiceDone,
     ContentDelta,
     ReasoningDelta,
@@ -29,6 +28,7 @@ from ._chat.events import (
     ToolCallDone,
     UsageReport,
 )
+from ._chat.live import ChatEvents
 from ._chat.reader import AsyncChatReader, ChatReader, aread_chat, read_chat
 from ._chat.stream import ChatStream
 from ._errors import (

@@ -1,4 +1,4 @@
-"""Every exception of the adapter beside those of ``sse_core``.
+"""The adapter's exceptions. They derive from ``sse_core.SSEError``.
 
 sse_core.SSEError
 └── ChatError
@@ -7,10 +7,10 @@ sse_core.SSEError
     │       NotFoundError 404 · ConflictError 409 · UnprocessableEntityError 422 ·
     │       RateLimitError 429 · InternalServerError 5xx
     ├── MalformedChunk       data that is not a chunk
-    └── StreamTruncated      the stream ended before its end
+    └── StreamTruncated      the stream ended too early
 
-A body that was cut short is sse_core's TransportError; an answer with status 200 that is
-no event stream its ResponseError.
+A body that was cut short raises sse_core's TransportError; an answer with status 200 that
+is not an event stream raises its ResponseError.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sse_core import ResponseError, SSEError, iter_events
 
 from ._chat.completion import ChatCompletion
-from ._rate_limit import RateLimit, rate_limit
+from ._rate_limit import RateLimit, number, rate_limit
 
 if TYPE_CHECKING:
     import sse_core
@@ -29,34 +29,20 @@ if TYPE_CHECKING:
 
     from ._responses.response import Response
 
-__all__ = [
-    "APIError",
-    "AuthenticationError",
-    "BadRequestError",
-    "ChatError",
-    "ConflictError",
-    "InternalServerError",
-    "MalformedChunk",
-    "NotFoundError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "StreamTruncated",
-    "UnprocessableEntityError",
-]
-
 
 class ChatError(SSEError):
-    """The base of what can go wrong with an OpenAI stream above HTTP (docs/openai.md, 7)."""
+    """The base class of errors in an OpenAI stream above HTTP (docs/openai.md, section 7)."""
 
     response: Response | None = None
-    """What had arrived of a response, where a ``ResponseStream`` raised the error."""
+    """The response so far, if a ``ResponseStream`` raised the error."""
 
 
 class APIError(ChatError):
     """The endpoint reported an error: as its status, or in the middle of a stream.
 
-    Its classes have the names that the official SDKs gave to the statuses; 200 and those
-    without a class are an ``APIError`` itself (docs/openai.md, 2.1, and the rules O1, O8, O9).
+    Its subclasses have the names that the official SDKs give to the statuses. An error in a
+    stream with status 200, or a status without a class, is a plain ``APIError``
+    (docs/openai.md, section 2.1, and the rules O1, O8, O9).
     """
 
     def __init__(
@@ -70,28 +56,28 @@ class APIError(ChatError):
     ) -> None:
         super().__init__(message)
         self.message = message
-        """What the endpoint sent, or that it sent none."""
+        """The message that the endpoint sent, or a note that it sent none."""
         self.type = type
-        """As sent, such as ``invalid_request_error``; None where nothing was."""
+        """As sent, such as ``invalid_request_error``; None if nothing was."""
         self.code = code
-        """As sent, such as ``rate_limit_exceeded``; a number where it was one."""
+        """As sent, such as ``rate_limit_exceeded``; a number if it was one."""
         self.param = param
         """The parameter at fault, as sent."""
         self.completion = completion
-        """What had arrived of a chat completion before the error, or None where there was none."""
+        """The chat completion before the error, or None if the stream was not a chat."""
         self.status: int | None = None
         """The HTTP status; 200 for an error in a stream, None without a response."""
         self.request_id: str | None = None
         """The ``x-request-id`` of the response, or its ``request-id``."""
         self.retry_after: float | None = None
-        """Seconds after which the endpoint asks to try again."""
+        """Seconds after which the endpoint asks the client to try again."""
         self.rate_limit = RateLimit()
-        """What the response's headers say of limits; nothing without a response."""
+        """The limits that the response's headers report; empty without a response."""
         self.body = b""
-        """The response's body where its status was the error, at most 64 KiB."""
+        """The response's body if its status was the error, at most 64 KiB."""
 
     def of(self, response: sse_core.Response) -> APIError:
-        """Note which response brought the error; return the error."""
+        """Record the response that brought the error; return the error."""
         self.status = response.status
         self.request_id = request_id(response)
         self.retry_after = retry_after(response)
@@ -100,35 +86,35 @@ class APIError(ChatError):
 
 
 class BadRequestError(APIError):
-    """Status 400: a request that makes no sense to the endpoint (docs/openai.md, 2.1)."""
+    """Status 400: the request makes no sense to the endpoint (docs/openai.md, section 2.1)."""
 
 
 class AuthenticationError(APIError):
-    """Status 401: no key, or one that the endpoint does not know (docs/openai.md, 2.1)."""
+    """Status 401: no key, or an unknown one (docs/openai.md, section 2.1)."""
 
 
 class PermissionDeniedError(APIError):
-    """Status 403: the key may not do that (docs/openai.md, 2.1)."""
+    """Status 403: the key does not permit this (docs/openai.md, section 2.1)."""
 
 
 class NotFoundError(APIError):
-    """Status 404: no such path, model or deployment (docs/openai.md, 2.1)."""
+    """Status 404: no such path, model or deployment (docs/openai.md, section 2.1)."""
 
 
 class ConflictError(APIError):
-    """Status 409: another request got in the way; tried again (docs/openai.md, 2.3)."""
+    """Status 409: a conflict with another request; retried (docs/openai.md, section 2.3)."""
 
 
 class UnprocessableEntityError(APIError):
-    """Status 422: well formed, but not acceptable (docs/openai.md, 2.1)."""
+    """Status 422: well formed, but not acceptable (docs/openai.md, section 2.1)."""
 
 
 class RateLimitError(APIError):
-    """Status 429: too many requests, or no quota left; tried again (docs/openai.md, 2.3)."""
+    """Status 429: too many requests, or no quota left; retried (docs/openai.md, section 2.3)."""
 
 
 class InternalServerError(APIError):
-    """Any status from 500 on; tried again (docs/openai.md, 2.3)."""
+    """Any status from 500 on; retried (docs/openai.md, section 2.3)."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -143,16 +129,16 @@ _BY_STATUS: dict[int, type[APIError]] = {
 
 
 class MalformedChunk(ChatError):
-    """Data that is not JSON, or is JSON but no object (docs/openai.md, O6)."""
+    """Data that is not JSON, or is JSON but not an object (docs/openai.md, O6)."""
 
     def __init__(
         self, event: ServerSentEvent, completion: ChatCompletion | None, reason: str
     ) -> None:
         super().__init__(f"data that is not a chunk: {reason}")
         self.event = event
-        """The event as it came."""
+        """The event as it arrived."""
         self.completion = completion or ChatCompletion()
-        """What had arrived of a chat completion before it; nothing where the stream was none."""
+        """The chat completion before it; empty if the stream was not a chat."""
         self._reason = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -160,10 +146,10 @@ class MalformedChunk(ChatError):
 
 
 class StreamTruncated(ChatError):
-    """The stream ended in good order for HTTP, but not by its own rules.
+    """The stream ended cleanly as far as HTTP is concerned, but too early by its own rules.
 
-    A chat ends with ``[DONE]`` or when every choice has finished, a response and other typed
-    streams with their final event (docs/openai.md, O23 and O31).
+    A chat ends with ``[DONE]`` or when every choice has finished; a response, like other
+    typed streams, ends with its final event (docs/openai.md, O23 and O31).
     """
 
     def __init__(
@@ -173,7 +159,7 @@ class StreamTruncated(ChatError):
     ) -> None:
         super().__init__(message)
         self.completion = completion or ChatCompletion()
-        """What had arrived of a chat completion; nothing where the stream was none."""
+        """The chat completion so far; empty if the stream was not a chat."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.completion, str(self)), vars(self)
@@ -184,11 +170,11 @@ def error_in(
     event_type: str = "message",
     default: str = "the endpoint reported an error",
 ) -> dict[str, Any] | None:
-    """Return the arguments of the APIError that a JSON object stands for, or None.
+    """Return the arguments of an APIError if a JSON object reports an error, else None.
 
-    An object is an error when ``error`` is a non-empty object or string, or ``object`` or
-    ``type`` is ``"error"``, or its event is named ``error``. ``default`` is the message where
-    it has none.
+    An object is an error if ``error`` is a non-empty object or string, if ``object`` or
+    ``type`` is ``"error"``, or if its event is named ``error``. ``default`` replaces a
+    missing message.
     """
     error = value.get("error")
     if not (isinstance(error, dict | str) and error):
@@ -196,7 +182,7 @@ def error_in(
         if "error" not in (value.get("object"), value.get("type"), event_type):
             return None
     inner = error if isinstance(error, dict) else {}
-    # "error" as the type of a flat object only says what the event is.
+    # "error" as the type of a flat object is the type of the event, not of the error.
     own_type = None if inner or value.get("type") == "error" else value.get("type")
     message = error if isinstance(error, str) else inner.get("message", value.get("message"))
     return {
@@ -208,9 +194,9 @@ def error_in(
 
 
 def api_error(error: ResponseError) -> APIError | ResponseError:
-    """Return the error that a response with an error status stands for.
+    """Return the error for a response with an error status.
 
-    A response with status 200 that is no event stream is not interpreted.
+    A response with status 200 that is not an event stream is not interpreted.
     """
     response, body = error.response, error.body
     if response.status == 200:
@@ -234,16 +220,14 @@ def api_error(error: ResponseError) -> APIError | ResponseError:
 
 
 def request_id(response: sse_core.Response) -> str | None:
-    """Return what the endpoint calls the request: LiteLLM, as Anthropic, by another name."""
+    """Return the endpoint's id of the request; LiteLLM and Anthropic use the second name."""
     return response.headers.get("x-request-id") or response.headers.get("request-id")
 
 
 def retry_after(response: sse_core.Response) -> float | None:
     """Return the seconds that ``retry-after-ms`` or ``retry-after`` ask for, or None.
 
-    A date in the past is zero; what is neither a number nor a date is ignored.
+    A date in the past is zero; a value that is neither a number nor a date is ignored.
     """
-    from sse_core._http.messages import seconds  # not at the top: it loads sockets
-
-    milliseconds = seconds(response.headers.get("retry-after-ms", ""))
+    milliseconds = number(response.headers.get("retry-after-ms", ""))
     return response.retry_after() if milliseconds is None else milliseconds / 1000

@@ -16,8 +16,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeAlias
 
-__all__ = ["PartialJSON"]
-
 MAX_DEPTH: Final = 200
 """Arrays and objects in each other, as in jiter. Whoever prints or copies them recurses."""
 

@@ -1,8 +1,8 @@
 """JSON objects -> the chunks of a chat completion, as values.
 
-Nothing is validated beyond what reading needs, because compatible servers differ: a
-field of the wrong shape is as good as absent, and a key that is not known survives in
-``extra``. Rules are cited by their numbers in docs/openai.md.
+Compatible servers differ, so nothing is validated beyond what reading needs: a field of
+the wrong type is treated as missing, and unknown keys are kept in ``extra``. Rules are
+cited by their numbers in docs/openai.md.
 """
 
 from __future__ import annotations
@@ -11,78 +11,68 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-__all__ = [
-    "ChatCompletionChunk",
-    "Choice",
-    "CustomDelta",
-    "Delta",
-    "FunctionDelta",
-    "JSONObject",
-    "ToolCallDelta",
-]
-
 
 class JSONObject(dict[str, Any]):
     """A JSON object as it was sent, whose keys can be read as attributes too.
 
-    For the parts that only get handed on: usage, log probabilities, audio, moderation; their
-    keys are those of the API reference (docs/openai.md, 1.2). A key that was not sent is None
-    as an attribute.
+    Used for parts that are only passed on: usage, log probabilities, audio, moderation. Their
+    keys are those of the API reference (docs/openai.md, section 1.2). A key that was not sent
+    is None as an attribute.
     """
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what copy and pickle ask for is no key
+        if name.startswith("__"):  # looked up by copy and pickle
             raise AttributeError(name)
         return self.get(name)
 
 
 @dataclass(slots=True)
 class FunctionDelta:
-    """What one chunk adds to a function call (docs/openai.md, 1.2)."""
+    """One chunk's addition to a function call (docs/openai.md, section 1.2)."""
 
     name: str | None = None
-    """The whole name; None when this chunk carries none."""
+    """The whole name; None if this chunk carries none."""
     arguments: str | None = None
     """Text to append."""
 
 
 @dataclass(slots=True)
 class CustomDelta:
-    """What one chunk adds to the call of a custom tool (docs/openai.md, 1.2)."""
+    """One chunk's addition to the call of a custom tool (docs/openai.md, section 1.2)."""
 
     name: str | None = None
-    """The whole name; None when this chunk carries none."""
+    """The whole name; None if this chunk carries none."""
     input: str | None = None
     """Text to append."""
 
 
 @dataclass(slots=True)
 class ToolCallDelta:
-    """What one chunk adds to one tool call: an item of a delta's ``tool_calls``.
+    """One chunk's addition to one tool call: an item of a delta's ``tool_calls``.
 
-    A call's first fragment brings id, type and name, the others only text (docs/openai.md, 1.2;
-    which fragment belongs to which call is rule O20).
+    The first fragment of a call brings id, type and name, the others only text (docs/openai.md,
+    section 1.2; rule O20 assigns the fragments to their calls).
     """
 
     index: int | None = None
-    """Which call, counted from 0, where the server numbers them."""
+    """The call, counted from 0, if the server numbers them."""
     id: str | None = None
-    """What the tool's result has to name; None when this chunk carries none."""
+    """The id that the tool's result must name; None if this chunk carries none."""
     type: str | None = None
-    """``function`` or ``custom``; None when this chunk carries none."""
+    """``function`` or ``custom``; None if this chunk carries none."""
     function: FunctionDelta | None = None
-    """None in the call of a custom tool."""
+    """None for a custom tool."""
     custom: CustomDelta | None = None
-    """None in the call of a function."""
+    """None for a function."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Keys that are not in OpenAI's reference, as sent."""
+    """Keys that OpenAI's reference does not have, as sent."""
 
 
 @dataclass(slots=True)
 class Delta:
-    """What one chunk adds to one choice; None for what it does not carry.
+    """One chunk's addition to one choice; fields that it does not carry are None.
 
-    ``delta`` of the reference's ``chat.completion.chunk`` (docs/openai.md, 1.2).
+    ``delta`` of the reference's ``chat.completion.chunk`` (docs/openai.md, section 1.2).
     """
 
     role: str | None = None
@@ -94,71 +84,71 @@ class Delta:
     refusal: str | None = None
     """Text to append."""
     tool_calls: list[ToolCallDelta] = field(default_factory=list)
-    """Fragments of calls, in any order; empty when this chunk carries none."""
+    """Fragments of calls, in any order; empty if this chunk carries none."""
     function_call: FunctionDelta | None = None
     """The predecessor of ``tool_calls``, which OpenAI calls deprecated."""
     audio: JSONObject | None = None
     """``id``, ``data`` (base64 to append), ``transcript`` (text to append), ``expires_at``
     (Unix seconds), each in some chunks only."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Keys that are not in OpenAI's reference, as sent."""
+    """Keys that OpenAI's reference does not have, as sent."""
 
 
 @dataclass(slots=True)
 class Choice:
-    """One choice's part of a chunk: an item of its ``choices`` (docs/openai.md, 1.2)."""
+    """One choice's part of a chunk: an item of its ``choices`` (docs/openai.md, section 1.2)."""
 
     index: int
-    """Which choice, counted from 0; its place in the chunk where the server does not say."""
+    """The choice, counted from 0; its place in the chunk if the server sends no index."""
     delta: Delta
-    """What is new."""
+    """The new part."""
     finish_reason: str | None = None
-    """``stop``, ``length``, ``tool_calls``, ``content_filter``, or what else a server says."""
+    """``stop``, ``length``, ``tool_calls``, ``content_filter``, or a server's own."""
     logprobs: JSONObject | None = None
     """``content`` and ``refusal``: each a list of ``token``, ``logprob``, ``bytes`` and
     ``top_logprobs``, or None."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Keys that are not in OpenAI's reference, as sent."""
+    """Keys that OpenAI's reference does not have, as sent."""
 
 
 @dataclass(slots=True)
 class ChatCompletionChunk:
     """One event of a streamed chat completion.
 
-    The reference's ``chat.completion.chunk`` (docs/openai.md, 1.2).
+    The reference's ``chat.completion.chunk`` (docs/openai.md, section 1.2).
     """
 
     id: str | None = None
-    """Of the completion: the same in every chunk."""
+    """The id of the completion: the same in every chunk."""
     object: str | None = None
     """``chat.completion.chunk``."""
     created: int | None = None
     """Unix seconds."""
     model: str | None = None
-    """The model that answers, by its full name."""
+    """The full name of the model that answers."""
     choices: list[Choice] = field(default_factory=list)
-    """As sent: none on a chunk of usage, several where a server puts them together."""
+    """As sent: none in a chunk of usage, several if a server combines them."""
     service_tier: str | None = None
-    """Who was served first: ``default``, ``flex``, ``priority``, …"""
+    """The priority of the request: ``default``, ``flex``, ``priority``, …"""
     system_fingerprint: str | None = None
-    """What the model runs on; OpenAI calls it deprecated."""
+    """The configuration that the model runs on; OpenAI calls it deprecated."""
     usage: JSONObject | None = None
-    """Tokens counted so far: usually on one chunk, the last, whose ``choices`` are empty."""
+    """Tokens counted so far: usually in one chunk, the last, whose ``choices`` are empty."""
     moderation: JSONObject | None = None
-    """``input`` and ``output``: results, or an error, of each."""
+    """``input`` and ``output``: results, or an error, for each."""
     obfuscation: str | None = None
-    """Padding against an observer who counts bytes."""
+    """Padding against observers who count bytes."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Keys that are not in OpenAI's reference, as sent."""
+    """Keys that OpenAI's reference does not have, as sent."""
 
     @property
     def content(self) -> str | None:
-        """``choices[0].delta.content``; None when there is none."""
+        """``choices[0].delta.content``; None if there is none."""
         return self.choices[0].delta.content if self.choices else None
 
     @property
     def reasoning(self) -> str | None:
-        """``choices[0].delta.reasoning``; None when there is none."""
+        """``choices[0].delta.reasoning``; None if there is none."""
         return self.choices[0].delta.reasoning if self.choices else None
 
     @property
@@ -168,12 +158,12 @@ class ChatCompletionChunk:
 
     @property
     def finish_reason(self) -> str | None:
-        """``choices[0].finish_reason``; None when there is none."""
+        """``choices[0].finish_reason``; None if there is none."""
         return self.choices[0].finish_reason if self.choices else None
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ChatCompletionChunk:
-        """Return the chunk that a decoded JSON object stands for."""
+        """Return the chunk for a decoded JSON object."""
         get = value.get
         usage, moderation = get("usage"), get("moderation")
         return cls(
@@ -191,20 +181,20 @@ class ChatCompletionChunk:
         )
 
 
-# What is read of each object. The rest is its ``extra``.
+# The keys that are read from each object. The rest is its ``extra``.
 _CHUNK_KEYS = frozenset(each.name for each in fields(ChatCompletionChunk)) - {"extra"}
 _CHOICE_KEYS = frozenset(each.name for each in fields(Choice)) - {"extra"}
 _DELTA_KEYS = frozenset(each.name for each in fields(Delta)) - {"extra"} | {"reasoning_content"}
 _TOOL_CALL_KEYS = frozenset(each.name for each in fields(ToolCallDelta)) - {"extra"}
 
 
-# Asked where an object is made: nearly always there is nothing else, and asking is in C.
+# Callers check first: there is almost never anything in it, and the check runs in C.
 def _extra(value: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {key: value[key] for key in value if key not in known}
 
 
 def _choices(values: Any) -> list[Choice]:
-    # O10: null or missing is empty; without an index, the position counts.
+    # O10: null or missing counts as empty; without an index, the position counts.
     if not isinstance(values, list):
         return []
     if len(values) == 1 and isinstance(values[0], dict):  # nearly always
@@ -218,7 +208,7 @@ def _choice(value: dict[str, Any], position: int) -> Choice:
     finish_reason, logprobs = get("finish_reason"), get("logprobs")
     extra = {} if _CHOICE_KEYS.issuperset(value) else _extra(value, _CHOICE_KEYS)
     if message is None:
-        # O10: a whole completion as one event has a message in the delta's place.
+        # O10: a whole completion sent as one event has a message instead of the delta.
         message = extra.pop("message", None)
     return Choice(
         index if type(index) is int else position,
@@ -237,7 +227,7 @@ def _delta(value: dict[str, Any]) -> Delta:
             return Delta(None, content, None, None, [], None, None, {})
         if isinstance(calls, list):
             return Delta(None, None, None, None, _tool_calls(calls), None, None, {})
-    # O14: `reasoning_content` when a non-empty string, else `reasoning`; never both.
+    # O14: `reasoning_content` if it is a non-empty string, else `reasoning`; never both.
     reasoning = _text(get("reasoning_content"))
     reasoning = reasoning or _text(get("reasoning", reasoning))
     if isinstance(content, list):
@@ -256,12 +246,12 @@ def _delta(value: dict[str, Any]) -> Delta:
 
 
 def _content_parts(parts: list[Any]) -> tuple[str | None, str | None]:
-    """O13: of a list, ``text`` parts are content and ``thinking`` parts reasoning."""
+    """Return the ``text`` parts of a list as content, its ``thinking`` parts as reasoning (O13)."""
     found: dict[str, list[str]] = {"text": [], "thinking": []}
     for part in parts:
         if isinstance(part, dict) and (kind := part.get("type")) in ("text", "thinking"):
             value = part.get(kind)
-            # Mistral nests text parts in a thinking part: once, so that no depth is followed.
+            # Mistral nests text parts in a thinking part, one level deep: no need to recurse.
             inner = value if isinstance(value, list) else [{"text": value}]
             texts = [item.get("text") for item in inner if isinstance(item, dict)]
             found[kind] += [text for text in texts if isinstance(text, str)]
@@ -295,7 +285,7 @@ def _function(value: Any) -> FunctionDelta | None:
         return None
     arguments = value.get("arguments")
     if isinstance(arguments, dict):
-        # O20: some servers send the object itself.
+        # O20: some servers send the object itself, not its text.
         arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
     return FunctionDelta(_text(value.get("name")), _text(arguments))
 

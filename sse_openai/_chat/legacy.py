@@ -1,4 +1,4 @@
-"""The streams of the older ``/completions``, read as the chats they nearly are."""
+"""Streams of the older ``/completions``, read as chats, which they nearly are."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Any
 
 from .stream import ChatStream
 
-__all__ = ["CompletionStream"]
-
 
 class CompletionStream(ChatStream):
-    """Reads the events of one streamed ``/completions`` answer (docs/openai.md, 1.3).
+    """Reads the events of one streamed ``/completions`` answer (docs/openai.md, section 1.3).
 
-    A ``ChatStream`` in everything: the ``text`` of a choice is the ``content`` of its chunks
-    and of its message, which has no role. Log probabilities have another form there; the
-    chunks have them as sent, and they are not added up.
+    It works as ``ChatStream`` does: the ``text`` of a choice becomes the ``content`` of its
+    chunks and of its message, which has no role. Log probabilities have another form in this
+    API; the chunks have them as sent, and the completion does not collect them.
 
     Args:
-        loads: decodes JSON text; the standard ``json.loads`` by default. It may raise
-            ValueError or RecursionError.
+        loads: decodes JSON text; ``json.loads`` by default. It may raise ValueError or
+            RecursionError.
     """
 
     def __init__(self, *, loads: Callable[[str], Any] = json.loads) -> None:

@@ -13,40 +13,29 @@ arrives. Rules are cited by their numbers in docs/openai.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .._errors import APIError, ChatError, MalformedChunk, StreamTruncated, error_in
+from .._text import Parts, loads
+from .calls import MAX_TOOL_CALLS, Calls, WholeCall
 from .chunks import ChatCompletionChunk, Choice, JSONObject, ToolCallDelta
-from .completion import ChatCompletion, CompletionChoice, Custom, Function, Message, ToolCall
+from .completion import ChatCompletion, CompletionChoice, Message
 
 if TYPE_CHECKING:
     from sse_core import ServerSentEvent
 
-__all__ = ["ChatStream"]
-
 MAX_CHOICES = 128
-"""The most that ``n`` can ask for, and what the official SDKs allow."""
-
-MAX_TOOL_CALLS = 128
+"""The largest ``n`` that a request can have, and the limit of the official SDKs."""
 
 _CHUNK = "chat.completion.chunk"
-_raw_decode = json.JSONDecoder().raw_decode
-
-
-def loads(text: str) -> Any:
-    """Return ``json.loads`` of text without white space around it, in two thirds of the time."""
-    value, end = _raw_decode(text)
-    if end != len(text):
-        raise json.JSONDecodeError("Extra data", text, end)
-    return value
 
 
 class ChatStream:
-    """Reads the events of one streamed chat completion and keeps what they add up to.
+    """Reads the events of one streamed chat completion and folds them into the answer so far.
 
-    ``POST /chat/completions`` of the API reference (docs/openai.md, 1), by the rules O3 to O25.
+    It reads ``POST /chat/completions`` of the API reference by the rules O3 to O25 of
+    docs/openai.md.
 
     Args:
         loads: decodes JSON text, as ``orjson.loads`` does; the standard library's decoder
@@ -59,11 +48,11 @@ class ChatStream:
         self._choices: dict[int, _Choice] = {}
         self._failed = False
         self.done = False
-        """Whether ``[DONE]`` came. Nothing after it is looked at."""
+        """True if ``[DONE]`` came. Nothing after it is read."""
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole: ``[DONE]``, or a finish reason on every choice seen."""
+        """True if the answer is whole: ``[DONE]``, or a finish reason on every choice seen."""
         return self.done or (
             bool(self._choices)
             and all(choice.finish_reason is not None for choice in self._choices.values())
@@ -71,7 +60,7 @@ class ChatStream:
 
     @property
     def completion(self) -> ChatCompletion:
-        """Everything so far, folded into one value; a new one each time."""
+        """Everything so far, folded into one value; a new object each time."""
         head = self._head
         return ChatCompletion(
             head.id,
@@ -85,12 +74,12 @@ class ChatStream:
         )
 
     def receive_event(self, event: ServerSentEvent) -> ChatCompletionChunk | None:
-        """Take the next event; return its chunk, or None for one that carries none.
+        """Receive the next event; return its chunk, or None if it carries none.
 
         Raises:
             APIError: the event reports an error. ``.completion`` has what came before it.
-            MalformedChunk: its data is not JSON, or JSON but no object.
-            Nothing is read after either: later events give None.
+            MalformedChunk: its data is not JSON, or JSON but not an object.
+            Nothing is read after either: later events return None.
         """
         if self.done or self._failed:
             return None
@@ -101,7 +90,7 @@ class ChatStream:
             raise
 
     def receive_eof(self) -> None:
-        """Take the end of the stream, where the body ended as HTTP has it.
+        """Signal that the body has ended, complete as far as HTTP is concerned.
 
         Raises:
             StreamTruncated: neither ``[DONE]`` nor a finish reason on every choice came.
@@ -114,7 +103,7 @@ class ChatStream:
     def _receive(self, event: ServerSentEvent) -> ChatCompletionChunk | None:
         data = event.data.strip()
         if not data:
-            return None  # O4: also of an event named error
+            return None  # O4: no data, no chunk; also in an event named error
         if data == "[DONE]":
             self.done = True
             return None
@@ -122,13 +111,13 @@ class ChatStream:
             value = self._loads(data)
         except (ValueError, RecursionError) as exc:
             if event.event == "error":
-                raise APIError(data, completion=self.completion) from None  # O8
+                raise APIError(data, completion=self.completion) from None  # O8: plain text
             raise self._malformed(event, str(exc)) from exc
         if value is None:
             return None
         if not isinstance(value, dict):
             raise self._malformed(event, f"expected an object, got {type(value).__name__}")
-        # An ordinary chunk is told from everything else at once.
+        # Recognize an ordinary chunk first: nearly all are.
         ordinary = value.get("object") == _CHUNK and event.event != "error"
         if not ordinary or "error" in value or "type" in value:
             if error := error_in(value, event.event):
@@ -147,11 +136,11 @@ class ChatStream:
 
     def _fold(self, event: ServerSentEvent, chunk: ChatCompletionChunk) -> None:
         head = self._head
-        # Equal in every chunk, but empty in the first ones of Azure.
+        # Equal in every chunk, but empty in Azure's first ones.
         head.id = head.id or chunk.id
         head.created = head.created or chunk.created
         head.model = head.model or chunk.model
-        # O21, O22: the last that is not null; a later null takes nothing back.
+        # O21, O22: the last value that is not null counts; a later null changes nothing.
         if (chunk.usage is not None or chunk.extra) and (usage := usage_of(chunk)) is not None:
             head.usage = usage
         if chunk.service_tier is not None:
@@ -171,136 +160,11 @@ class ChatStream:
 
 
 def usage_of(chunk: ChatCompletionChunk) -> JSONObject | None:
-    """O21: the chunk's count of tokens, which Groq sends in a place of its own."""
+    """Return the chunk's count of tokens, which Groq sends in its own place (O21)."""
     if chunk.usage is None and isinstance(groq := chunk.extra.get("x_groq"), dict):
         usage = groq.get("usage")
         return JSONObject(usage) if isinstance(usage, dict) else None
     return chunk.usage
-
-
-class _Text:
-    """Text that arrives in parts: null until the first one comes."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self) -> None:
-        self._parts: list[str] | None = None
-
-    def add(self, part: str | None) -> None:
-        if part is not None:
-            if self._parts is None:
-                self._parts = []
-            self._parts.append(part)
-
-    def joined(self) -> str | None:
-        if self._parts is None:
-            return None
-        # O24: JSON escapes of the two halves of a character may come in two deltas.
-        return with_whole_characters("".join(self._parts))
-
-
-def with_whole_characters(text: str) -> str:
-    """Return the text with surrogate halves joined; one that is alone becomes U+FFFD."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            units = text.encode("utf-16-le", "surrogatepass")
-            text = units.decode("utf-16-le", "replace")
-    return text
-
-
-class Call:
-    """A tool call, or the older function_call: which one it is."""
-
-    __slots__ = ("custom", "id", "kind", "name")
-
-    def __init__(self) -> None:
-        self.id: str | None = None
-        self.kind: str | None = None
-        self.name: str | None = None
-        self.custom = False
-
-    def identify(self, delta: ToolCallDelta) -> None:
-        """Take what a fragment says of which call it belongs to."""
-        # O20: id, type and name are set once, because some servers repeat them.
-        self.id = self.id or delta.id
-        self.kind = self.kind or delta.type
-        if delta.function is not None:
-            self.name = self.name or delta.function.name
-        if delta.custom is not None:
-            self.custom = True
-            self.name = self.name or delta.custom.name
-
-    def add(self, delta: ToolCallDelta) -> None:
-        """Take the text that a fragment brings: for the classes that keep it."""
-
-
-_Call = TypeVar("_Call", bound=Call)
-
-
-class Calls(list[_Call]):
-    """The tool calls of one choice, in the order of their beginning."""
-
-    def __init__(self, new: Callable[[], _Call]) -> None:
-        self._new = new
-        self._by_id: dict[str, _Call] = {}
-        self._by_index: dict[int, _Call] = {}
-
-    def add(self, delta: ToolCallDelta) -> _Call | None:
-        """Give a fragment to its call, and return that; None where there are too many."""
-        call = self._call_of(delta)
-        if call is None:
-            if len(self) == MAX_TOOL_CALLS:
-                return None
-            call = self._new()
-            self.append(call)
-        call.identify(delta)
-        call.add(delta)
-        if call.id:
-            self._by_id[call.id] = call
-        if delta.index is not None:
-            self._by_index[delta.index] = call
-        return call
-
-    def _call_of(self, delta: ToolCallDelta) -> _Call | None:
-        """O20: the call that a fragment continues, or None when it starts one."""
-        if delta.id and delta.id in self._by_id:
-            return self._by_id[delta.id]
-        if delta.index is not None:
-            call = self._by_index.get(delta.index)
-            return None if call and call.id and delta.id else call
-        if delta.id or not self:
-            return None
-        latest = self[-1]
-        named = (delta.function and delta.function.name) or (delta.custom and delta.custom.name)
-        return None if named and latest.name else latest
-
-
-class _WholeCall(Call):
-    """A call under construction, with its texts."""
-
-    __slots__ = ("arguments", "input")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.arguments = _Text()
-        self.input = _Text()
-
-    def add(self, delta: ToolCallDelta) -> None:
-        if delta.function is not None:
-            self.arguments.add(delta.function.arguments)
-        if delta.custom is not None:
-            self.input.add(delta.custom.input)
-
-    def function(self) -> Function:
-        return Function(self.name, self.arguments.joined() or "")
-
-    def folded(self) -> ToolCall:
-        if self.custom:
-            custom = Custom(self.name, self.input.joined() or "")
-            return ToolCall(self.id, self.kind, custom=custom)
-        return ToolCall(self.id, self.kind, self.function())
 
 
 class _Choice:
@@ -310,19 +174,19 @@ class _Choice:
         self.index = index
         self.finish_reason: str | None = None
         self._role: str | None = None
-        self._content = _Text()
-        self._reasoning = _Text()
-        self._refusal = _Text()
-        self._calls = Calls(_WholeCall)
-        self._function_call: _WholeCall | None = None
+        self._content = Parts()
+        self._reasoning = Parts()
+        self._refusal = Parts()
+        self._calls = Calls(WholeCall)
+        self._function_call: WholeCall | None = None
         self._logprobs: dict[str, list[Any] | None] | None = None
         self._audio: dict[str, Any] = {}
-        self._audio_text = {"data": _Text(), "transcript": _Text()}
+        self._audio_text = {"data": Parts(), "transcript": Parts()}
 
     def add(self, choice: Choice) -> bool:
-        """Add what a chunk says of this choice; False when it has too many tool calls."""
+        """Add a chunk's part of this choice; return False if it has too many tool calls."""
         delta = choice.delta
-        # O12, O16: an empty string or a null takes nothing back.
+        # O12, O16: an empty string or a null changes nothing.
         if delta.role:
             self._role = delta.role
         if choice.finish_reason:
@@ -339,10 +203,9 @@ class _Choice:
             self._add_audio(delta.audio)
         if delta.function_call is not None:
             if self._function_call is None:
-                self._function_call = _WholeCall()
-            self._function_call.identify(fragment := ToolCallDelta(function=delta.function_call))
-            self._function_call.add(fragment)
-        # Asked first, as most deltas have none and a generator costs more than all of that.
+                self._function_call = WholeCall()
+            self._function_call.add(ToolCallDelta(function=delta.function_call))
+        # Checked first: most deltas have none, and a generator costs more than all of the above.
         return not delta.tool_calls or all(
             self._calls.add(call) is not None for call in delta.tool_calls
         )
@@ -351,14 +214,14 @@ class _Choice:
         if self._logprobs is None:
             self._logprobs = {"content": None, "refusal": None}
         for key, tokens in self._logprobs.items():
-            # O17: joined; null as long as none came.
+            # O17: lists are joined; null until one comes.
             if isinstance(more := logprobs.get(key), list):
                 if tokens is None:
                     tokens = self._logprobs[key] = []
                 tokens += more
 
     def _add_audio(self, audio: JSONObject) -> None:
-        # O18: id once, data and transcript appended, expires_at last.
+        # O18: the first id, data and transcript appended, the last expires_at.
         for key, value in audio.items():
             if key in self._audio_text:
                 self._audio_text[key].add(value if isinstance(value, str) else None)
@@ -379,6 +242,6 @@ class _Choice:
         )
         logprobs = None
         if self._logprobs is not None:
-            # Lists of their own: these here go on growing.
+            # Copies, because these lists continue to grow.
             logprobs = JSONObject({key: more and [*more] for key, more in self._logprobs.items()})
         return CompletionChoice(self.index, self.finish_reason, message, logprobs)

@@ -9,8 +9,6 @@ from urllib.parse import quote, urlencode
 
 from sse_core import Request, Timeout
 
-__all__ = ["Endpoint", "chat_request", "responses_request"]
-
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 DEFAULT_TIMEOUT = Timeout(head=600.0, idle=600.0)

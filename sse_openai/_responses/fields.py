@@ -15,17 +15,6 @@ from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 from .._chat.chunks import JSONObject
 
-__all__ = [
-    "Field",
-    "as_int",
-    "as_number",
-    "as_object",
-    "as_objects",
-    "as_optional_object",
-    "as_optional_text",
-    "as_text",
-]
-
 T = TypeVar("T")
 
 

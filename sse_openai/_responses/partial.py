@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from .._chat.chunks import JSONObject
-from .._chat.stream import _Text
-
-__all__ = ["PartialList", "PartialObject", "PartialTexts"]
+from .._text import Parts
 
 
 class PartialObject:
@@ -36,7 +34,7 @@ class PartialObject:
     def add(self, key: str, text: str) -> None:
         """Append to a text."""
         if key not in self._texts:
-            self._texts[key] = _Text()
+            self._texts[key] = Parts()
             before = self._value.get(key)
             self._texts[key].add(before if isinstance(before, str) else None)
         self._texts[key].add(text)
@@ -55,7 +53,7 @@ class PartialObject:
     def replace(self, value: dict[str, Any]) -> None:
         """Put another object in its place."""
         self._value = dict(value)
-        self._texts: dict[str, _Text] = {}
+        self._texts: dict[str, Parts] = {}
         self._parts: dict[str, Part] = {}
 
     def folded(self) -> JSONObject:
@@ -152,7 +150,7 @@ class PartialTexts:
     __slots__ = ("_latest", "_texts")
 
     def __init__(self, values: Any = None) -> None:
-        self._texts: dict[int, _Text] = {}
+        self._texts: dict[int, Parts] = {}
         self._latest = -1
         for index, value in enumerate(values if isinstance(values, list) else ()):
             if isinstance(value, str):
@@ -172,7 +170,7 @@ class PartialTexts:
 
     def add(self, index: int | None, text: str) -> None:
         """Append to a text."""
-        self._texts.setdefault(self._at(index), _Text()).add(text)
+        self._texts.setdefault(self._at(index), Parts()).add(text)
 
     def folded(self) -> list[str | None]:
         """Return the texts by index."""

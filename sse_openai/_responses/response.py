@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._chat.chunks import JSONObject
-from .._chat.stream import _Text
+from .._text import Parts
 from .fields import (
     Field,
     as_number,
@@ -15,8 +15,6 @@ from .fields import (
     as_optional_text,
     as_text,
 )
-
-__all__ = ["Response", "ResponseFunctionToolCall"]
 
 
 class ResponseFunctionToolCall(JSONObject):
@@ -96,7 +94,7 @@ def _parts(items: list[JSONObject], type: str, key: str, part_type: str) -> Iter
 
 def _joined(parts: Iterator[JSONObject], key: str) -> str | None:
     # O34; O24: two halves of a character may meet here too.
-    text = _Text()
+    text = Parts()
     for part in parts:
         value: Any = part.get(key)
         text.add(value if isinstance(value, str) else None)

@@ -45,8 +45,6 @@ from .typed import TypedEventStream
 if TYPE_CHECKING:
     from sse_core import ServerSentEvent
 
-__all__ = ["ResponseStream"]
-
 FINAL_TYPES = ("response.completed", "response.failed", "response.incomplete")
 
 

@@ -24,8 +24,6 @@ from .._errors import APIError, ChatError, MalformedChunk, StreamTruncated, erro
 if TYPE_CHECKING:
     from sse_core import ServerSentEvent
 
-__all__ = ["TypedEvent", "TypedEventStream"]
-
 FINAL_TYPES = (
     "transcript.text.done",
     "speech.audio.done",

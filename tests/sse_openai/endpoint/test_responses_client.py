@@ -17,9 +17,9 @@ from sse_openai import (
     BadRequestError,
     InternalServerError,
     StreamTruncated,
-    _retry,
 )
-from sse_openai._endpoint.resume import Resumption
+from sse_openai._endpoint import retry
+from sse_openai._endpoint.retry import Resumption
 from tests.sse_openai.endpoint.test_chat_client import answered
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunks
 from tests.support.shells import (
@@ -39,7 +39,7 @@ TEXT = "streams"
 
 @pytest.fixture(autouse=True)
 def _no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_retry, "FIRST_DELAY", 0.0)
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.0)
 
 
 def event(number: int, kind: str, **fields: Any) -> bytes:
