@@ -1,12 +1,12 @@
-"""pieces of a JSON text -> what can be known of its value so far.
+"""Pieces of a JSON text -> the part of its value that is known so far.
 
     reader = PartialJSON()
     for piece in ('{"city": "Ky', 'oto", "days"', ": 3"):
         reader.receive_text(piece)
         print(reader.value)              # {'city': 'Ky'}, then {'city': 'Kyoto'} twice
 
-Every character is looked at once: a piece is cut into tokens by regular expressions, and
-what it leaves open waits for the next one. Nothing here recurses.
+Every character is read once: regular expressions cut a piece into tokens, and an
+unfinished token waits for the next piece. Nothing here recurses.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeAlias
 
 MAX_DEPTH: Final = 200
-"""Arrays and objects in each other, as in jiter. Whoever prints or copies them recurses."""
+"""Nested arrays and objects, as in jiter. Printing or copying them is recursive."""
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _BARE: Final = re.compile(r"[-+.0-9A-Za-z]+")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-# Possessive: what was a character stays one, and no way back is remembered.
+# Possessive: a matched character stays matched, and no state for backtracking is kept.
 _CHARACTERS: Final = re.compile(
     r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+', re.DOTALL
 )
 _BROKEN_ESCAPE: Final = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 
-# The last three are none of JSON's, but json.loads takes them.
+# The last three are not JSON, but json.loads accepts them.
 _LITERALS: Final[dict[str, Any]] = {
     "true": True,
     "false": False,
@@ -43,32 +43,34 @@ _LITERAL_BEGINNINGS: Final = frozenset(
 
 
 class PartialJSON:
-    """Reads one JSON text (RFC 8259) that arrives in pieces; knows its value as far as it came.
+    """Reads one JSON text (RFC 8259) that arrives in pieces; knows its value so far.
 
-    Strings are there as far as they came, arrays and objects closed where they are. A key
-    without a value, a number that may go on and an unfinished ``true`` are left out.
-    What is whole is what ``json.loads`` makes of it, NaN and equal keys included.
+    The value has the received part of strings, and of arrays and objects. It leaves out a key
+    without a value, a number that may continue, and an unfinished ``true``. A complete text
+    has the value that ``json.loads`` returns, also for NaN and repeated keys.
     """
 
     def __init__(self) -> None:
-        # What is open, outermost first, and where in it the latest value is: its key in
-        # an object, -1 in a list. The first is no part of the text: it holds the value.
+        # The open arrays and objects, outermost first, and the slot of the latest value in
+        # each: its key in an object, -1 in a list. The first one holds the value itself.
         self._open: list[Any] = [[]]
         self._slots: list[Any] = [-1]
         self._state: _State = PartialJSON._at_value
         self._rest = ""  # the part of an escape, at most 11 characters
-        self._parts: list[str] = []  # of an open key, number or literal; what a string got last
+        self._parts: list[
+            str
+        ] = []  # of an open key, number or literal; the latest part of a string
         self._first = ""  # the first two characters of a number or literal
         self._before = 0  # the characters before the current piece
         self._failure: str | None = None
 
     @property
     def value(self) -> Any:
-        """What is known so far; None as long as nothing is.
+        """The value so far; None until anything is known.
 
-        Lists and objects are the same ones each time and grow: copy what is to be kept.
-        Looking after every piece costs time that is linear in the text, unless the caller
-        holds on to an open string: then the next piece copies it.
+        Lists and objects are the same ones each time, and grow: copy them to keep a state.
+        Reading the value after every piece costs time that is linear in the text, unless the
+        caller keeps a reference to an open string: then the next piece copies it.
         """
         if self._state is PartialJSON._in_string:
             self._show_string()
@@ -77,15 +79,15 @@ class PartialJSON:
 
     @property
     def complete(self) -> bool:
-        """Whether the text is whole. Of a bare number only ``receive_eof`` can tell."""
+        """True if the text is whole. For a bare number, only ``receive_eof`` can decide."""
         return self._state is PartialJSON._at_end and self._failure is None
 
     def receive_text(self, text: str) -> None:
-        """Take the next piece of the text.
+        """Receive the next piece of the text.
 
         Raises:
-            ValueError: this is no JSON, or nested over 200 deep. ``value`` keeps what came
-                before the fault, and every later call raises the same.
+            ValueError: this is not JSON, or nested over 200 deep. ``value`` keeps what came
+                before the fault, and every later call raises the same error.
         """
         self._raise_failure()
         if self._rest:
@@ -101,10 +103,10 @@ class PartialJSON:
         self._before += end
 
     def receive_eof(self) -> Any:
-        """Take the end of the text; return its value.
+        """Signal the end of the text; return its value.
 
         Raises:
-            ValueError: the text is not whole, or had been found to be no JSON.
+            ValueError: the text is not whole, or an earlier call found that it is not JSON.
         """
         self._raise_failure()
         try:
@@ -127,7 +129,7 @@ class PartialJSON:
     def _unexpected(self, expected: str, text: str, at: int) -> NoReturn:
         self._fail(f"expected {expected}, got {text[at]!r}", at)
 
-    # The states: each takes the text from a place on and returns how far it came.
+    # The states: each reads the text from a position and returns the position it reached.
 
     def _at_value(self, text: str, at: int) -> int:
         at = _after_space(text, at)
@@ -199,14 +201,14 @@ class PartialJSON:
         return at
 
     def _in_bare(self, text: str, at: int) -> int:
-        """Take a part of a number or a literal: whatever has no delimiter of its own."""
+        """Read a part of a number or a literal, which have no delimiters."""
         match = _BARE.match(text, at)
         if match is not None:
             self._parts.append(match[0])
             self._first = (self._first + match[0])[:2]
             at = match.end()
         if self._first[0] in "-0123456789" and self._first != "-I":
-            # Over only where something follows; joined once, as it may be long.
+            # Complete only when something follows; joined once, because it may be long.
             if at < len(text):
                 self._end_bare("".join(self._parts), at)
             return at
@@ -236,7 +238,7 @@ class PartialJSON:
             self._unexpected("nothing more", text, at)
         return at
 
-    # What they share.
+    # What the states share.
 
     def _put(self, value: Any) -> None:
         inner = self._open[-1]
@@ -273,9 +275,9 @@ class PartialJSON:
         self._after_value()
 
     def _characters(self, text: str, at: int) -> tuple[int, bool]:
-        """Take the characters of a key or string; return where they end, and if it does."""
+        """Read the characters of a key or string; return their end, and True if it is complete."""
         match = _CHARACTERS.match(text, at)
-        assert match is not None  # it matches nothing as well
+        assert match is not None  # it also matches an empty text
         raw, at = match[0], match.end()
         characters = json.loads(f'"{raw}"') if "\\" in raw else raw
         if text[at : at + 1] == '"':
@@ -283,11 +285,11 @@ class PartialJSON:
             return at + 1, True
         broken = text[at:]
         if "\ud800" <= characters[-1:] <= "\udbff" and raw[-1] != characters[-1]:
-            # The escape of half a character: the other half may follow.
+            # An escape of half a character (a surrogate): the other half may follow.
             characters, broken = characters[:-1], raw[-6:] + broken
         self._parts.append(characters)
         if at < len(text) and not _BROKEN_ESCAPE.fullmatch(text, at):
-            reason = "an escape that is none" if text[at] == "\\" else "a control character"
+            reason = "an invalid escape" if text[at] == "\\" else "a control character"
             self._fail(reason, at)
         self._rest = broken
         return len(text), False
@@ -296,7 +298,7 @@ class PartialJSON:
         if self._parts:
             inner, slot = self._open[-1], self._slots[-1]
             string: str = inner[slot]
-            # With no other reference to it, CPython lets the string grow where it is.
+            # If there is no other reference to it, CPython extends the string in place.
             inner[slot] = None
             string += "".join(self._parts)
             inner[slot] = string
@@ -308,5 +310,5 @@ _State: TypeAlias = Callable[[PartialJSON, str, int], int]
 
 def _after_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
-    assert match is not None  # it matches nothing as well
+    assert match is not None  # it also matches an empty text
     return match.end()

@@ -1,13 +1,13 @@
-"""event -> chunk -> the completion so far. Knows no transport.
+"""Event -> chunk -> the completion so far. No I/O.
 
     chat = ChatStream()
     for event in events:
         if chunk := chat.receive_event(event):
             print(chunk.content or "", end="")
-    chat.receive_eof()                         # raises where the stream broke off
+    chat.receive_eof()                         # raises if the stream was cut off
     print(chat.completion.choices[0].finish_reason)
 
-Text is kept in parts and joined when asked for, so that folding is linear in what
+Text is kept in parts and joined when it is asked for, so that folding is linear in what
 arrives. Rules are cited by their numbers in docs/openai.md.
 """
 

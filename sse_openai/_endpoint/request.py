@@ -1,4 +1,4 @@
-"""Arguments -> the endpoint, and the request that asks it for a stream."""
+"""Arguments -> an endpoint, and the request that asks it for a stream."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from sse_core import Request, Timeout
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 DEFAULT_TIMEOUT = Timeout(head=600.0, idle=600.0)
-"""A model may think for minutes before its first byte: the official SDKs wait as long."""
+"""A model may think for minutes before its first byte; the official SDKs wait as long."""
 
 DRAIN_TIME = 0.1
-"""Seconds to wait for the end of a body after ``[DONE]``, where the connection is kept."""
+"""Seconds to wait for the end of a body after ``[DONE]``, to keep the connection."""
 
-# What the Chat Completions reference recommends to streaming clients.
+# The Chat Completions reference recommends this to streaming clients.
 _WITH_USAGE = {"include_usage": True}
 
 
 class Endpoint:
-    """Where an API is, and what every request to it carries (docs/openai.md, 2.2 and 6).
+    """The address of an API and the headers sent with every request.
+
+    See docs/openai.md, sections 2.2 and 6.
 
     Args:
-        base_url: of the API; ``OPENAI_BASE_URL``, or OpenAI's own, by default. A query,
-            such as Azure's ``api-version``, goes behind each path.
+        base_url: the address; ``OPENAI_BASE_URL``, or OpenAI's own, by default. A query,
+            such as Azure's ``api-version``, is appended to each path.
         api_key: the secret; ``OPENAI_API_KEY`` by default. Without one, or with ``""``,
-            no ``Authorization`` is sent, which is what servers at home expect.
+            no ``Authorization`` is sent: local servers expect none.
         organization: ``OpenAI-Organization``; ``OPENAI_ORG_ID`` by default.
         project: ``OpenAI-Project``; ``OPENAI_PROJECT_ID`` by default.
-        headers: further header fields, which win over those named here.
+        headers: further header fields, which replace those named here.
 
     Raises:
         ValueError: neither a key nor a base URL is known.
@@ -74,11 +76,11 @@ class Endpoint:
         """Return the endpoint of a deployment of Azure OpenAI.
 
         Args:
-            endpoint: of the resource, such as ``https://name.openai.azure.com``.
-            deployment: its name, which stands in the path in place of a model.
+            endpoint: the address of the resource, such as ``https://name.openai.azure.com``.
+            deployment: its name, which the path has instead of a model.
             api_version: such as ``2024-10-21``, sent in the query.
             api_key: sent as ``api-key``; ``AZURE_OPENAI_API_KEY`` by default. For a token
-                of Entra ID pass ``headers={"Authorization": "Bearer …"}``.
+                of Entra ID, pass ``headers={"Authorization": "Bearer …"}``.
             headers: further header fields.
 
         Raises:
@@ -128,15 +130,15 @@ def chat_request(
     endpoint: Endpoint | None = None,
     **request_fields: Any,
 ) -> Request:
-    """Return the request for one streamed chat completion (docs/openai.md, 1.1).
+    """Return the request for one streamed chat completion (docs/openai.md, section 1.1).
 
     Args:
-        model: as the endpoint names it.
+        model: the endpoint's name of the model.
         messages: the conversation, as objects of the API reference.
         api_key, base_url, organization, project: as for ``Endpoint``.
         headers: further header fields.
         stream_options: asks for a usage report by default; None sends none.
-        endpoint: in place of the arguments that describe one.
+        endpoint: replaces the arguments that describe one.
         request_fields: any further field of the request's JSON body. ``stream`` is
             set here.
 
@@ -166,13 +168,13 @@ def responses_request(
     endpoint: Endpoint,
     **request_fields: Any,
 ) -> Request:
-    """Return the request for one streamed response (docs/openai.md, 4.1).
+    """Return the request for one streamed response (docs/openai.md, section 4.1).
 
     Args:
-        model: as the endpoint names it.
+        model: the endpoint's name of the model.
         input: text, or a list of the API reference's items.
         headers: further header fields.
-        endpoint: whom to ask.
+        endpoint: the receiver.
         request_fields: any further field of the request's JSON body, such as
             ``background``. ``stream`` is set here.
 

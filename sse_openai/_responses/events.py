@@ -1,6 +1,6 @@
-"""The events of the Responses API, by the names that the official SDKs gave them.
+"""The events of the Responses API, with the names that the official SDKs give them.
 
-Their fields are read from the JSON object as it was sent; ``match`` works on both:
+Their fields are read from the JSON object as it was sent, and ``match`` can use them:
 
     match event:
         case ResponseTextDeltaEvent(delta=text):
@@ -8,7 +8,7 @@ Their fields are read from the JSON object as it was sent; ``match`` works on bo
         case ResponseOutputItemDoneEvent(item=item) if item.type == "function_call":
             print(item.name, item.arguments)
 
-What they do to a response is in ``_responses.py``.
+Their effect on a response is in ``stream.py``.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from .response import Response
 from .typed import TypedEvent
 
 EVENTS: dict[str, type[ResponseStreamEvent]] = {}
-"""By their types; what is not here is an UnknownEvent."""
+"""The classes by their types; any other type is an UnknownEvent."""
 
 
 class ResponseStreamEvent(TypedEvent):
-    """Any event of a streamed response (docs/openai.md, 4.2).
+    """Any event of a streamed response (docs/openai.md, section 4.2).
 
     A field that was not sent is None, or empty. Ids and indexes are those of the API
-    reference; an event that is not about an item, or not about a part of one, has none.
+    reference; an event that is not about an item, or about a part of one, has none.
     """
 
     sequence_number = Field(as_int)
-    """Its number in the stream: what a resumed stream can start after."""
+    """Its number in the stream; a resumed stream can start after it."""
     output_index = Field(as_int)
-    """Which output item."""
+    """The index of the output item."""
     item_id = Field(as_optional_text)
-    """The ``id`` of that item; some servers give another one with each event."""
+    """The ``id`` of that item; some servers send another one with each event."""
     content_index = Field(as_int)
-    """Which part of the item's content."""
+    """The index of the part in the item's content."""
     summary_index = Field(as_int)
-    """Which part of the item's summary."""
+    """The index of the part in the item's summary."""
     command_index = Field(as_int)
-    """Which command of a shell call."""
+    """The index of the command in a shell call."""
 
     def __init_subclass__(cls, types: tuple[str, ...] = ()) -> None:
         EVENTS.update(dict.fromkeys(types, cls))
@@ -55,15 +55,20 @@ class ResponseStreamEvent(TypedEvent):
 class UnknownEvent(ResponseStreamEvent):
     """An event of a type that has no class here (docs/openai.md, O30).
 
-    The response takes nothing from it; ``type`` and ``data`` have all of it.
+    It changes nothing in the response; ``type`` and ``data`` have all of it.
     """
 
 
 class ResponseLifecycleEvent(ResponseStreamEvent):
-    """The base of those that bring the response in another state, as ``response.created``."""
+    """The base class of events with a new state of the response, such as ``response.created``."""
 
     response = Field(lambda value: Response(as_object(value)))
-    """As this event has it; ``ResponseStream.response`` has what came before it as well."""
+    """As sent; ``ResponseStream.response`` also has what came before this event."""
+
+
+class _DeltaEvent(ResponseStreamEvent):
+    delta = Field(as_text)
+    """Text to append; for arguments it is a piece of JSON."""
 
 
 class ResponseCreatedEvent(ResponseLifecycleEvent, types=("response.created",)):
@@ -75,7 +80,7 @@ class ResponseQueuedEvent(ResponseLifecycleEvent, types=("response.queued",)):
 
 
 class ResponseInProgressEvent(ResponseLifecycleEvent, types=("response.in_progress",)):
-    """``response.in_progress``: the model is at work."""
+    """``response.in_progress``: the model is working."""
 
 
 class ResponseCompletedEvent(ResponseLifecycleEvent, types=("response.completed",)):
@@ -83,11 +88,11 @@ class ResponseCompletedEvent(ResponseLifecycleEvent, types=("response.completed"
 
 
 class ResponseFailedEvent(ResponseLifecycleEvent, types=("response.failed",)):
-    """``response.failed``: the end; ``response.error`` says why."""
+    """``response.failed``: the end; ``response.error`` gives the reason."""
 
 
 class ResponseIncompleteEvent(ResponseLifecycleEvent, types=("response.incomplete",)):
-    """``response.incomplete``: the end; ``response.incomplete_details`` says why."""
+    """``response.incomplete``: the end; ``response.incomplete_details`` gives the reason."""
 
 
 class ResponseOutputItemAddedEvent(ResponseStreamEvent, types=("response.output_item.added",)):
@@ -101,7 +106,7 @@ class ResponseOutputItemDoneEvent(ResponseStreamEvent, types=("response.output_i
     """``response.output_item.done``: an output item is whole."""
 
     item = Field(as_object)
-    """The message, the call of a function, or what else it is."""
+    """The message, function call, or other item."""
 
 
 class ResponseContentPartAddedEvent(ResponseStreamEvent, types=("response.content_part.added",)):
@@ -118,22 +123,20 @@ class ResponseContentPartDoneEvent(ResponseStreamEvent, types=("response.content
     """Text, refusal or reasoning text."""
 
 
-class ResponseTextDeltaEvent(ResponseStreamEvent, types=("response.output_text.delta",)):
+class ResponseTextDeltaEvent(_DeltaEvent, types=("response.output_text.delta",)):
     """``response.output_text.delta``: more text of a message."""
 
-    delta = Field(as_text)
-    """Text to append."""
     logprobs = Field(as_objects)
-    """Of its tokens, where they were asked for."""
+    """Those of its tokens, if requested."""
 
 
 class ResponseTextDoneEvent(ResponseStreamEvent, types=("response.output_text.done",)):
     """``response.output_text.done``: a text is whole."""
 
     text = Field(as_text)
-    """All of it."""
+    """The whole text."""
     logprobs = Field(as_objects)
-    """Of its tokens, where they were asked for."""
+    """Those of its tokens, if requested."""
 
 
 class ResponseOutputTextAnnotationAddedEvent(
@@ -142,23 +145,20 @@ class ResponseOutputTextAnnotationAddedEvent(
     """``response.output_text.annotation.added``: a citation in a text."""
 
     annotation_index = Field(as_int)
-    """Which annotation of the text."""
+    """The index of the annotation in the text."""
     annotation = Field(as_object)
-    """Where the text has it from."""
+    """The source of the text."""
 
 
-class ResponseRefusalDeltaEvent(ResponseStreamEvent, types=("response.refusal.delta",)):
+class ResponseRefusalDeltaEvent(_DeltaEvent, types=("response.refusal.delta",)):
     """``response.refusal.delta``: more of a refusal."""
-
-    delta = Field(as_text)
-    """Text to append."""
 
 
 class ResponseRefusalDoneEvent(ResponseStreamEvent, types=("response.refusal.done",)):
     """``response.refusal.done``: a refusal is whole."""
 
     refusal = Field(as_text)
-    """All of it."""
+    """The whole text."""
 
 
 class ResponseReasoningSummaryPartAddedEvent(
@@ -176,52 +176,41 @@ class ResponseReasoningSummaryPartDoneEvent(
     """``response.reasoning_summary_part.done``: a part of a reasoning summary has ended."""
 
     part = Field(as_object)
-    """All of it."""
+    """The whole part."""
     status = Field(as_optional_text)
-    """``incomplete`` where it broke off."""
+    """``incomplete`` if it was cut off."""
 
 
 class ResponseReasoningSummaryTextDeltaEvent(
-    ResponseStreamEvent, types=("response.reasoning_summary_text.delta",)
+    _DeltaEvent, types=("response.reasoning_summary_text.delta",)
 ):
     """``response.reasoning_summary_text.delta``: more of a reasoning summary."""
-
-    delta = Field(as_text)
-    """Text to append."""
 
 
 class ResponseReasoningSummaryTextDoneEvent(
     ResponseStreamEvent, types=("response.reasoning_summary_text.done",)
 ):
-    """``response.reasoning_summary_text.done``: the text of a part of it is whole."""
+    """``response.reasoning_summary_text.done``: the text of such a part is whole."""
 
     text = Field(as_text)
-    """All of it."""
+    """The whole text."""
 
 
-class ResponseReasoningTextDeltaEvent(
-    ResponseStreamEvent, types=("response.reasoning_text.delta",)
-):
+class ResponseReasoningTextDeltaEvent(_DeltaEvent, types=("response.reasoning_text.delta",)):
     """``response.reasoning_text.delta``: more of the reasoning itself."""
-
-    delta = Field(as_text)
-    """Text to append."""
 
 
 class ResponseReasoningTextDoneEvent(ResponseStreamEvent, types=("response.reasoning_text.done",)):
     """``response.reasoning_text.done``: a text of the reasoning itself is whole."""
 
     text = Field(as_text)
-    """All of it."""
+    """The whole text."""
 
 
 class ResponseFunctionCallArgumentsDeltaEvent(
-    ResponseStreamEvent, types=("response.function_call_arguments.delta",)
+    _DeltaEvent, types=("response.function_call_arguments.delta",)
 ):
     """``response.function_call_arguments.delta``: more of a function call's arguments."""
-
-    delta = Field(as_text)
-    """JSON text to append."""
 
 
 class ResponseFunctionCallArgumentsDoneEvent(
@@ -230,18 +219,15 @@ class ResponseFunctionCallArgumentsDoneEvent(
     """``response.function_call_arguments.done``: a function call's arguments are whole."""
 
     name = Field(as_optional_text)
-    """The function; in newer streams."""
+    """The name of the function; only newer streams have it."""
     arguments = Field(as_text)
     """JSON text."""
 
 
 class ResponseCustomToolCallInputDeltaEvent(
-    ResponseStreamEvent, types=("response.custom_tool_call_input.delta",)
+    _DeltaEvent, types=("response.custom_tool_call_input.delta",)
 ):
     """``response.custom_tool_call_input.delta``: more of the input of a custom tool."""
-
-    delta = Field(as_text)
-    """Text to append."""
 
 
 class ResponseCustomToolCallInputDoneEvent(
@@ -250,16 +236,11 @@ class ResponseCustomToolCallInputDoneEvent(
     """``response.custom_tool_call_input.done``: the input of a custom tool is whole."""
 
     input = Field(as_text)
-    """All of it."""
+    """The whole text."""
 
 
-class ResponseMcpCallArgumentsDeltaEvent(
-    ResponseStreamEvent, types=("response.mcp_call_arguments.delta",)
-):
+class ResponseMcpCallArgumentsDeltaEvent(_DeltaEvent, types=("response.mcp_call_arguments.delta",)):
     """``response.mcp_call_arguments.delta``: more of the arguments for a tool of an MCP server."""
-
-    delta = Field(as_text)
-    """JSON text to append."""
 
 
 class ResponseMcpCallArgumentsDoneEvent(
@@ -272,12 +253,9 @@ class ResponseMcpCallArgumentsDoneEvent(
 
 
 class ResponseCodeInterpreterCallCodeDeltaEvent(
-    ResponseStreamEvent, types=("response.code_interpreter_call_code.delta",)
+    _DeltaEvent, types=("response.code_interpreter_call_code.delta",)
 ):
     """``response.code_interpreter_call_code.delta``: more code for the code interpreter."""
-
-    delta = Field(as_text)
-    """Text to append."""
 
 
 class ResponseCodeInterpreterCallCodeDoneEvent(
@@ -286,26 +264,26 @@ class ResponseCodeInterpreterCallCodeDoneEvent(
     """``response.code_interpreter_call_code.done``: the code for the code interpreter is whole."""
 
     code = Field(as_text)
-    """All of it."""
+    """The whole code."""
 
 
 class ResponseImageGenCallPartialImageEvent(
     ResponseStreamEvent, types=("response.image_generation_call.partial_image",)
 ):
-    """``response.image_generation_call.partial_image``: an image as far as it is generated."""
+    """``response.image_generation_call.partial_image``: an image, as far as it is generated."""
 
     partial_image_index = Field(as_int)
     """Counted from 0."""
     partial_image_b64 = Field(as_text)
     """Base64."""
     size = Field(as_optional_text)
-    """As ``1024x1024``."""
+    """Such as ``1024x1024``."""
     quality = Field(as_optional_text)
-    """As ``high``."""
+    """Such as ``high``."""
     background = Field(as_optional_text)
-    """As ``transparent``."""
+    """Such as ``transparent``."""
     output_format = Field(as_optional_text)
-    """As ``png``."""
+    """Such as ``png``."""
 
 
 class ResponseShellCallCommandAddedEvent(
@@ -314,16 +292,11 @@ class ResponseShellCallCommandAddedEvent(
     """``response.shell_call_command.added``: a command of a shell call begins."""
 
     command = Field(as_text)
-    """The beginning of it."""
+    """Its beginning."""
 
 
-class ResponseShellCallCommandDeltaEvent(
-    ResponseStreamEvent, types=("response.shell_call_command.delta",)
-):
+class ResponseShellCallCommandDeltaEvent(_DeltaEvent, types=("response.shell_call_command.delta",)):
     """``response.shell_call_command.delta``: more of a command."""
-
-    delta = Field(as_text)
-    """Text to append."""
 
 
 class ResponseShellCallCommandDoneEvent(
@@ -332,13 +305,13 @@ class ResponseShellCallCommandDoneEvent(
     """``response.shell_call_command.done``: a command is whole."""
 
     command = Field(as_text)
-    """All of it."""
+    """The whole command."""
 
 
 class ResponseShellCallOutputContentDeltaEvent(
     ResponseStreamEvent, types=("response.shell_call_output_content.delta",)
 ):
-    """``response.shell_call_output_content.delta``: more of what a command wrote."""
+    """``response.shell_call_output_content.delta``: more output of a command."""
 
     delta = Field(as_object)
     """``stdout`` and ``stderr``: text to append."""
@@ -347,7 +320,7 @@ class ResponseShellCallOutputContentDeltaEvent(
 class ResponseShellCallOutputContentDoneEvent(
     ResponseStreamEvent, types=("response.shell_call_output_content.done",)
 ):
-    """``response.shell_call_output_content.done``: all that a command wrote."""
+    """``response.shell_call_output_content.done``: the whole output of a command."""
 
     output = Field(as_objects)
     """Each with ``outcome``, ``stdout`` and ``stderr``."""
@@ -357,20 +330,15 @@ class ResponseAudioDeltaEvent(ResponseStreamEvent, types=("response.audio.delta"
     """``response.audio.delta``: more sound."""
 
     delta = Field(as_text)
-    """Base64, each piece on its own."""
+    """Base64; each piece is encoded separately."""
 
 
 class ResponseAudioDoneEvent(ResponseStreamEvent, types=("response.audio.done",)):
     """``response.audio.done``: the sound is whole."""
 
 
-class ResponseAudioTranscriptDeltaEvent(
-    ResponseStreamEvent, types=("response.audio.transcript.delta",)
-):
-    """``response.audio.transcript.delta``: more of what the sound says."""
-
-    delta = Field(as_text)
-    """Text to append."""
+class ResponseAudioTranscriptDeltaEvent(_DeltaEvent, types=("response.audio.transcript.delta",)):
+    """``response.audio.transcript.delta``: more of the transcript."""
 
 
 class ResponseAudioTranscriptDoneEvent(
@@ -403,16 +371,15 @@ class ResponseItemStatusEvent(
         "response.compaction.compacting",
     ),
 ):
-    """A hosted tool goes about its work; the type says which, and how far it is.
+    """A hosted tool reports its progress, such as ``response.web_search_call.searching``.
 
-    Such as ``response.web_search_call.searching`` (docs/openai.md, 4.2).
-
-    One class for the types that say no more: those of ``web_search_call``,
-    ``file_search_call``, ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``,
-    ``mcp_list_tools`` and ``compaction``.
+    One class for all events that carry only a type, with the tool and its status in it
+    (docs/openai.md, section 4.2): those of ``web_search_call``, ``file_search_call``,
+    ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``, ``mcp_list_tools``
+    and ``compaction``.
     """
 
     @property
     def status(self) -> str:
-        """The last part of the type, as ``in_progress``, ``searching`` or ``completed``."""
+        """The last part of the type, such as ``in_progress``, ``searching`` or ``completed``."""
         return self.type.rpartition(".")[2]

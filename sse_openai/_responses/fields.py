@@ -1,11 +1,10 @@
-"""JSON objects, and events of them, whose known keys are attributes of known types.
+"""JSON objects and events whose known keys are attributes with known types.
 
     class Response(JSONObject):
         status = Field(as_optional_text)
 
 A field is read when it is asked for, so that such an object costs no more than its dict,
-and every key that was sent is kept. A value of another shape than the reference says is
-as good as absent (O11).
+and every key that was sent is kept. A value of the wrong type is treated as missing (O11).
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ T = TypeVar("T")
 
 
 class Keyed(Protocol):
-    """What fields can be read from."""
+    """An object that fields can be read from."""
 
     def get(self, key: str, /) -> Any: ...
 
 
 class Field(Generic[T]):
-    """The key of its own name, as one type."""
+    """An attribute that reads the key of the same name, as one type."""
 
     def __init__(self, read: Callable[[Any], T]) -> None:
         self._read = read
@@ -44,7 +43,7 @@ class Field(Generic[T]):
 
 
 def as_text(value: Any) -> str:
-    """Return a text, empty where none was sent."""
+    """Return a text, empty if none was sent."""
     return value if isinstance(value, str) else ""
 
 
@@ -53,7 +52,7 @@ def as_optional_text(value: Any) -> str | None:
 
 
 def as_int(value: Any) -> int | None:
-    return value if type(value) is int else None  # true and false are none
+    return value if type(value) is int else None  # not True or False
 
 
 def as_number(value: Any) -> float | None:
@@ -61,7 +60,7 @@ def as_number(value: Any) -> float | None:
 
 
 def as_object(value: Any) -> JSONObject:
-    """Return an object, empty where none was sent."""
+    """Return an object, empty if none was sent."""
     return JSONObject(value) if isinstance(value, dict) else JSONObject()
 
 
@@ -70,6 +69,6 @@ def as_optional_object(value: Any) -> JSONObject | None:
 
 
 def as_objects(value: Any) -> list[JSONObject]:
-    """Return the objects of a list; none where there is no list."""
+    """Return the objects of a list; an empty list if there is no list."""
     items = value if isinstance(value, list) else []
     return [JSONObject(item) for item in items if isinstance(item, dict)]

@@ -1,6 +1,6 @@
 """JSON objects under construction: their texts in pieces, their lists by index.
 
-Text is joined when asked for, and every look-up is one in a dict, so that the cost is
+Text is joined when it is asked for, and every lookup is a dict's, so that the cost is
 linear in what arrives. Rules are cited by their numbers in docs/openai.md.
 """
 
@@ -13,13 +13,13 @@ from .._text import Parts
 
 
 class PartialObject:
-    """An object that events add to."""
+    """An object to which events add."""
 
     __slots__ = ("_parts", "_texts", "_value", "index")
 
     def __init__(self, value: Any, index: int | None = None) -> None:
         self.index = index
-        """Its place in its list, where it was told."""
+        """Its place in its list, if an event gave one."""
         self.replace(value if isinstance(value, dict) else {})
 
     def get(self, key: str) -> Any:
@@ -27,7 +27,7 @@ class PartialObject:
         return self._value.get(key)
 
     def set(self, key: str, value: Any) -> None:
-        """Replace a value, and what was added to it."""
+        """Replace a value and everything that was added to it."""
         self._texts.pop(key, None)
         self._value[key] = value
 
@@ -40,18 +40,18 @@ class PartialObject:
         self._texts[key].add(text)
 
     def part(self, key: str, kind: type[P]) -> P:
-        """Return an object or a list in it to add to, empty where there was none."""
+        """Return an inner object or list to add to, empty if there was none."""
         part = self._parts.get(key)
         if not isinstance(part, kind):
             part = self._parts[key] = kind(self._value.get(key))
         return part
 
     def keep(self, key: str, part: Part) -> None:
-        """Take over a part of another object."""
+        """Adopt a part of another object."""
         self._parts[key] = part
 
     def replace(self, value: dict[str, Any]) -> None:
-        """Put another object in its place."""
+        """Replace it with another object."""
         self._value = dict(value)
         self._texts: dict[str, Parts] = {}
         self._parts: dict[str, Part] = {}
@@ -62,13 +62,13 @@ class PartialObject:
         for key, text in self._texts.items():
             value[key] = text.joined()
         for key, part in self._parts.items():
-            if part:  # an empty list stays as it was sent: missing, null or empty
+            if part:  # an empty list stays as sent: missing, null or empty
                 value[key] = part.folded()
         return value
 
 
 class PartialList:
-    """Objects that events find by index, else by id, else as the latest of their type."""
+    """Objects that events find by index, or else by id, or else as the latest of their type."""
 
     __slots__ = ("_by_id", "_by_index", "_items", "_latest")
 
@@ -85,7 +85,7 @@ class PartialList:
         return bool(self._items)
 
     def find(self, type: str, index: int | None, id: str | None = None) -> PartialObject:
-        """Return the object that an event is about, if need be a new one (O32)."""
+        """Return the object that an event is about; a new one if it is not known (O32)."""
         item = self._known(type, index, id)
         if item is None:
             known = {"id": id, "type": type or None}
@@ -95,9 +95,9 @@ class PartialList:
         return item
 
     def put(self, value: dict[str, Any], index: int | None, *, new: bool) -> None:
-        """Put an object at its index, or in the place of the one with its id.
+        """Put an object at its index, or replace the one with its id.
 
-        Without both it is another object where it is ``new``, else the latest of its type.
+        An object without both is another one if it is ``new``, or else the latest of its type.
         """
         if not value:
             return
@@ -110,7 +110,7 @@ class PartialList:
             self._note(item, id, type)
 
     def folded(self) -> list[JSONObject]:
-        """Return the objects by index; one without stands where it came."""
+        """Return the objects by index; one without an index keeps the place where it came."""
         places = [
             (position if item.index is None else item.index, position, item)
             for position, item in enumerate(self._items)
@@ -125,7 +125,7 @@ class PartialList:
         item = self._by_id.get(id)
         if item is not None and index is not None:
             if item.index is not None:
-                return None  # equal ids at two indexes are two objects: the index decides
+                return None  # one id at two indexes means two objects: the index decides
             item.index = index
             self._by_index[index] = item
         return item
@@ -145,7 +145,7 @@ class PartialList:
 
 
 class PartialTexts:
-    """Texts by index; one without is the latest."""
+    """Texts by index; a text without an index is the latest."""
 
     __slots__ = ("_latest", "_texts")
 
@@ -186,7 +186,7 @@ P = TypeVar("P", PartialObject, PartialList, PartialTexts)
 
 
 def _id(value: dict[str, Any]) -> str | None:
-    # llama.cpp names calls by their call_id, and gives them no id.
+    # llama.cpp sends only a call_id with calls, and no id.
     return _text(value, "id") or _text(value, "call_id")
 
 

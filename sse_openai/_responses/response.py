@@ -1,4 +1,4 @@
-"""A response as one value: what the endpoint would have answered without streaming."""
+"""A response as one value: the answer to a request without streaming."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from .fields import (
 
 
 class ResponseFunctionToolCall(JSONObject):
-    """An output item of type ``function_call``: one call that the model asks for.
+    """An output item of type ``function_call``: a call that the model requests.
 
-    Keys as in the API reference (docs/openai.md, 4.2).
+    Its keys are those of the API reference (docs/openai.md, section 4.2).
     """
 
     id = Field(as_optional_text)
-    """Of the item."""
+    """The id of the item."""
     call_id = Field(as_optional_text)
-    """What the output of the call has to name."""
+    """The id that the output of the call must name."""
     name = Field(as_optional_text)
-    """The function."""
+    """The name of the function."""
     arguments = Field(as_text)
-    """JSON text; a part of it where the response broke off."""
+    """JSON text; only its beginning if the response was cut off."""
     status = Field(as_optional_text)
     """``in_progress``, ``completed`` or ``incomplete``."""
 
 
 class Response(JSONObject):
-    """The ``response`` of the API reference (docs/openai.md, 4). What never came is None, or empty.
+    """The ``response`` of the API reference (docs/openai.md, section 4).
 
-    Keys beyond those below, as ``metadata`` or ``service_tier``, can be read as attributes
-    too.
+    Fields that never arrived are None, or empty. Other keys, such as ``metadata`` or
+    ``service_tier``, can be read as attributes too.
     """
 
     id = Field(as_optional_text)
-    """What asks for it again, or goes on from it."""
+    """The id with which it is retrieved, or continued by another response."""
     created_at = Field(as_number)
     """Unix seconds."""
     model = Field(as_optional_text)
@@ -51,35 +51,35 @@ class Response(JSONObject):
     status = Field(as_optional_text)
     """``queued``, ``in_progress``, ``completed``, ``failed``, ``cancelled``, ``incomplete``."""
     output = Field(as_objects)
-    """Messages, reasoning, calls of tools: the output items."""
+    """The output items: messages, reasoning, tool calls."""
     usage = Field(as_optional_object)
     """The last count of tokens, as sent."""
     error = Field(as_optional_object)
-    """Why it failed: ``code`` and ``message``."""
+    """The reason of a failure: ``code`` and ``message``."""
     incomplete_details = Field(as_optional_object)
-    """Why it is incomplete: ``reason`` is ``max_output_tokens`` or ``content_filter``."""
+    """If it is incomplete: ``reason`` is ``max_output_tokens`` or ``content_filter``."""
 
     def __repr__(self) -> str:
         return f"Response({super().__repr__()})"
 
     @property
     def output_text(self) -> str:
-        """The ``output_text`` parts of all messages, with nothing between them."""
+        """The ``output_text`` parts of all messages, joined."""
         return _joined(_parts(self.output, "message", "content", "output_text"), "text") or ""
 
     @property
     def refusal(self) -> str | None:
-        """The refusals of all messages, with nothing between them; None without any."""
+        """The refusals of all messages, joined; None without any."""
         return _joined(_parts(self.output, "message", "content", "refusal"), "refusal")
 
     @property
     def reasoning_summary(self) -> str | None:
-        """All parts of all summaries, with nothing between them; None without any."""
+        """All parts of all summaries, joined; None without any."""
         return _joined(_parts(self.output, "reasoning", "summary", "summary_text"), "text")
 
     @property
     def function_calls(self) -> list[ResponseFunctionToolCall]:
-        """The calls of functions, in output order."""
+        """The function calls, in output order."""
         calls = (item for item in self.output if item.get("type") == "function_call")
         return [ResponseFunctionToolCall(item) for item in calls]
 
@@ -93,7 +93,7 @@ def _parts(items: list[JSONObject], type: str, key: str, part_type: str) -> Iter
 
 
 def _joined(parts: Iterator[JSONObject], key: str) -> str | None:
-    # O34; O24: two halves of a character may meet here too.
+    # O34: joined with nothing between; O24: two halves of a character may meet here too.
     text = Parts()
     for part in parts:
         value: Any = part.get(key)

@@ -1,14 +1,14 @@
-"""event -> typed event -> the response so far. Knows no transport.
+"""Event -> typed event -> the response so far. No I/O.
 
     responses = ResponseStream()
     for event in events:
         match responses.receive_event(event):
             case ResponseTextDeltaEvent(delta=text):
                 print(text, end="")
-    responses.receive_eof()                    # raises where the stream broke off
+    responses.receive_eof()                    # raises if the stream was cut off
     print(responses.response.status, responses.response.usage)
 
-Text is kept in pieces and joined when asked for, so that folding is linear in what
+Text is kept in pieces and joined when it is asked for, so that folding is linear in what
 arrives. Rules are cited by their numbers in docs/openai.md.
 """
 
@@ -49,7 +49,7 @@ FINAL_TYPES = ("response.completed", "response.failed", "response.incomplete")
 
 
 class _Place(NamedTuple):
-    """Where a text goes: to its item, or to a part in one of the item's lists."""
+    """The place of a text: in its item, or in a part in one of the item's lists."""
 
     item_type: str
     key: str
@@ -57,7 +57,7 @@ class _Place(NamedTuple):
     part_type: str = ""
 
 
-# By the types of their events without the last part, which is "delta" or "done".
+# The keys are event types without their last part, which is "delta" or "done".
 TEXTS = {
     "response.output_text": _Place("message", "text", "content", "output_text"),
     "response.refusal": _Place("message", "refusal", "content", "refusal"),
@@ -70,55 +70,56 @@ TEXTS = {
 }
 
 WITHOUT_STATUS = ("mcp_list_tools", "compaction")
-"""Items of whose events the reference does not say that they set the item's status."""
+"""Items whose status the reference does not derive from these events."""
 
 
 class ResponseStream:
-    """Reads the events of one streamed response and keeps what they add up to.
+    """Reads the events of one streamed response and folds them into the response so far.
 
-    ``POST /responses`` of the API reference (docs/openai.md, 4), by the rules O30 to O34.
+    It reads ``POST /responses`` of the API reference by the rules O30 to O34 of
+    docs/openai.md, section 4.
 
-    A response that failed, or is incomplete, has come to its end: that is its ``status``,
-    and no exception. An ``error`` event is an ``APIError``.
+    A response that failed, or is incomplete, has reached its end: it has that ``status``,
+    and nothing is raised. An ``error`` event raises ``APIError``.
 
     Args:
-        loads: decodes JSON text; the standard ``json.loads`` by default. It may raise
-            ValueError or RecursionError.
+        loads: decodes JSON text; ``json.loads`` by default. It may raise ValueError or
+            RecursionError.
     """
 
     def __init__(self, *, loads: Callable[[str], Any] = json.loads) -> None:
         self._events = TypedEventStream(FINAL_TYPES, loads=loads)
         self._response = PartialObject({})
         self.complete = False
-        """Whether the response is whole: ``response.completed`` came."""
+        """True if the response is whole: ``response.completed`` came."""
         self.sequence_number: int | None = None
-        """That of the last event that had one: a stream can be resumed after it."""
+        """The number of the last event that had one: a stream can be resumed after it."""
         self._resumed_after = -1
 
     @property
     def done(self) -> bool:
-        """Whether a final event came: the response is completed, failed or incomplete.
+        """True if a final event came: the response is completed, failed or incomplete.
 
-        Nothing after it is looked at.
+        Nothing after it is read.
         """
         return self._events.complete
 
     @property
     def response(self) -> Response:
-        """Everything so far, folded into one value; a new one each time.
+        """Everything so far, folded into one value; a new object each time.
 
-        It shares with the events what lies deeper than the parts of its items.
+        Values below the parts of its items are shared with the events.
         """
         return Response(self._response.folded())
 
     def receive_event(self, event: ServerSentEvent) -> ResponseStreamEvent | None:
-        """Take the next event; return it with its type, or None for one that says nothing.
+        """Receive the next event; return it with its type, or None if it is empty.
 
         Raises:
             APIError: the event reports an error. ``.response`` has what came before it.
-            MalformedChunk: its data is not JSON, or JSON but no object.
+            MalformedChunk: its data is not JSON, or JSON but not an object.
             StreamTruncated: ``[DONE]`` came before a final event.
-            Nothing is read after any of them: later events give None.
+            Nothing is read after any of them: later events return None.
         """
         if self.done:
             return None
@@ -132,17 +133,17 @@ class ResponseStream:
         received = EVENTS.get(typed.type, UnknownEvent)(typed.type, typed.data)
         if received.sequence_number is not None:
             if received.sequence_number <= self._resumed_after:
-                return None  # replayed by a server that does not look at starting_after
+                return None  # replayed by a server that ignores starting_after
             self.sequence_number = received.sequence_number
         self.complete = received.type == "response.completed"
         self._fold(received)
         return received
 
     def resume(self) -> int | None:
-        """Prepare for events of another connection; return the number to go on after.
+        """Prepare for events of another connection; return the number to resume after.
 
-        Events up to it are not folded a second time. None where no event had a number, or
-        the response has no id, so that it cannot be resumed.
+        Events up to that number are not folded a second time. None if the response cannot be
+        resumed, because no event had a number or the response has no id.
         """
         if self.sequence_number is None or not self.response.id:
             return None
@@ -150,7 +151,7 @@ class ResponseStream:
         return self.sequence_number
 
     def receive_eof(self) -> None:
-        """Take the end of the stream, where the body ended as HTTP has it.
+        """Signal that the body has ended, complete as far as HTTP is concerned.
 
         Raises:
             StreamTruncated: no final event came. An empty body is truncated as well.
@@ -162,7 +163,7 @@ class ResponseStream:
             raise
 
     def _fold(self, event: ResponseStreamEvent) -> None:
-        """Do to the response what the table of events in docs/openai.md says."""
+        """Change the response as the table of events in docs/openai.md says."""
         kind, _, verb = event.type.rpartition(".")
         match event:
             case UnknownEvent():
@@ -205,7 +206,7 @@ class ResponseStream:
                         written.add(key, delta[key])
             case ResponseShellCallOutputContentDoneEvent(output=outputs):
                 for position, output in enumerate(outputs):
-                    # A second one of the same command stands behind those of all.
+                    # A second output of the same command comes after all others.
                     index = None if position else event.command_index
                     self._outputs(event).put(output, index, new=position > 0)
 
@@ -219,10 +220,10 @@ class ResponseStream:
             target = target.part(place.list_key, PartialList).find(place.part_type, index)
         if verb == "delta":
             target.add(place.key, text)
-        else:  # O33: what a done event says replaces what the deltas made
+        else:  # O33: a done event replaces the text of the deltas
             target.set(place.key, text)
             if not place.list_key and isinstance(name := event.get("name"), str):
-                target.set("name", target.get("name") or name)  # where no added event had it
+                target.set("name", target.get("name") or name)  # if no added event had it
 
     def _fold_command(self, event: ResponseStreamEvent, verb: str) -> None:
         text = event.get("delta" if verb == "delta" else "command")
@@ -237,20 +238,20 @@ class ResponseStream:
         return self._response.part("output", PartialList)
 
     def _item(self, event: ResponseStreamEvent, type: str) -> PartialObject:
-        """Return the output item that an event is about, of that type if it is new."""
+        """Return the output item that an event is about; a new one has the given type."""
         return self._output().find(type, event.output_index, event.item_id or None)
 
     def _outputs(self, event: ResponseStreamEvent) -> PartialList:
         return self._item(event, "shell_call_output").part("output", PartialList)
 
     def _replace(self, value: Any) -> None:
-        """Put the response of a lifecycle event in the place of what there is."""
+        """Replace the response so far with that of a lifecycle event."""
         if not isinstance(value, dict):
             return
         before, self._response = self._response, PartialObject(value)
-        # O33: where its output is empty, the accumulated items stand in.
+        # O33: if its output is empty, the accumulated items replace it.
         if not self._output():
             self._response.keep("output", before.part("output", PartialList))
-        # O33: the last usage that is not null.
+        # O33: the last usage that is not null counts.
         if isinstance(before.get("usage"), dict) and not isinstance(value.get("usage"), dict):
             self._response.set("usage", before.get("usage"))

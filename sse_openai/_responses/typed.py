@@ -1,14 +1,14 @@
-"""event -> typed event, for every stream whose events say what they are.
+"""Event -> typed event, for every stream whose events have a type in their JSON.
 
     transcript = TypedEventStream()
     for event in events:
         typed = transcript.receive_event(event)
         if typed is not None and typed.type == "transcript.text.delta":
             print(typed.data.delta, end="")
-    transcript.receive_eof()                   # raises where the stream broke off
+    transcript.receive_eof()                   # raises if the stream was cut off
 
-Nothing is accumulated here; ``ResponseStream`` does that for Responses. Knows no
-transport. Rules are cited by their numbers in docs/openai.md.
+Nothing is accumulated here; ``ResponseStream`` does that for responses. No I/O. Rules are
+cited by their numbers in docs/openai.md.
 """
 
 from __future__ import annotations
@@ -34,30 +34,31 @@ FINAL_TYPES = (
 
 @dataclass(slots=True)
 class TypedEvent:
-    """One event that says what it is (docs/openai.md, 4.1 and 5)."""
+    """One event with its type (docs/openai.md, sections 4.1 and 5)."""
 
     type: str
-    """Its JSON ``type``, or the name of the event where that is missing."""
+    """Its JSON ``type``, or the name of the event if that is missing."""
     data: JSONObject
-    """Its JSON object, as it was sent."""
+    """Its JSON object, as sent."""
 
     def get(self, key: str) -> Any:
-        """Return a value of the object as it was sent, or None."""
+        """Return a value of the object as sent, or None."""
         return self.data.get(key)
 
 
 class TypedEventStream:
-    """Reads streams of typed events: transcriptions, speech, images, and others like them.
+    """Reads streams of typed events: transcriptions, speech, images, and similar ones.
 
     Their events are those of OpenAI's API reference: ``transcript.text.delta``,
-    ``speech.audio.delta``, ``image_generation.partial_image`` and so on (docs/openai.md, 5).
+    ``speech.audio.delta``, ``image_generation.partial_image`` and so on (docs/openai.md,
+    section 5).
 
     Args:
         final_types: the types after which the stream may end; by default those of
-            ``/audio/transcriptions``, ``/audio/speech`` and ``/images/…``. Where there are
-            none, ``()``, ``[DONE]`` is the end, as it is for Assistants.
-        loads: decodes JSON text; the standard ``json.loads`` by default. It may raise
-            ValueError or RecursionError.
+            ``/audio/transcriptions``, ``/audio/speech`` and ``/images/…``. With ``()``,
+            ``[DONE]`` is the end, as for Assistants.
+        loads: decodes JSON text; ``json.loads`` by default. It may raise ValueError or
+            RecursionError.
     """
 
     def __init__(
@@ -70,18 +71,18 @@ class TypedEventStream:
         self._loads = loads
         self._failed = False
         self.done = False
-        """Whether ``[DONE]`` came. Nothing after it is looked at."""
+        """True if ``[DONE]`` came. Nothing after it is read."""
         self.complete = False
-        """Whether the stream may end here. More can come: of several images each has an end."""
+        """True if the stream may end here. More can follow: each of several images has an end."""
 
     def receive_event(self, event: ServerSentEvent) -> TypedEvent | None:
-        """Take the next event; return it with its type, or None for one that says nothing.
+        """Receive the next event; return it with its type, or None if it is empty.
 
         Raises:
             APIError: the event reports an error.
-            MalformedChunk: its data is not JSON, or JSON but no object.
+            MalformedChunk: its data is not JSON, or JSON but not an object.
             StreamTruncated: ``[DONE]`` came before an event of a final type.
-            Nothing is read after any of them: later events give None.
+            Nothing is read after any of them: later events return None.
         """
         if self.done or self._failed:
             return None
@@ -92,7 +93,7 @@ class TypedEventStream:
             raise
 
     def receive_eof(self) -> None:
-        """Take the end of the stream, where the body ended as HTTP has it.
+        """Signal that the body has ended, complete as far as HTTP is concerned.
 
         Raises:
             StreamTruncated: no event of a final type came. An empty body is truncated as well.
@@ -104,7 +105,7 @@ class TypedEventStream:
     def _receive(self, event: ServerSentEvent) -> TypedEvent | None:
         data = event.data.strip()
         if not data:
-            return None  # O4: also of an event named error
+            return None  # O4: no data, no event; also if it is named error
         if data == "[DONE]":
             self.done = True
             self.complete = self.complete or not self._final_types
@@ -114,7 +115,7 @@ class TypedEventStream:
             value = self._loads(data)
         except (ValueError, RecursionError) as exc:
             if event.event == "error":
-                raise APIError(data) from None  # O8
+                raise APIError(data) from None  # O8: plain text
             raise MalformedChunk(event, None, str(exc)[:200]) from exc
         if value is None:
             return None
@@ -123,8 +124,8 @@ class TypedEventStream:
             raise MalformedChunk(event, None, reason)
         type = value.get("type")
         if not (isinstance(type, str) and type):
-            type = event.event  # O30
-        # O30: events of a response speak of errors that are not the stream's.
+            type = event.event  # O30: without a type, the name of the event counts
+        # O30: events of a response can contain errors that are not the stream's.
         if not type.startswith("response.") and (error := error_in(value, event.event)):
             raise APIError(**error)
         if type in ("ping", "keepalive"):
