@@ -1,7 +1,7 @@
-"""OpenAI's streams over ``sse_core``: chunks, what they add up to, and how they ended.
+"""OpenAI's streams over ``sse_core``: typed chunks and events, folded into the answer so far.
 
 ``read_chat`` reads bytes from any transport; ``ChatStream``, ``ResponseStream`` and
-``TypedEventStream`` read events; ``stream_chat`` brings its own.
+``TypedEventStream`` read events; ``stream_chat`` and ``Client`` have their own transport.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from sse_core import Request, ServerSentEvent, SSEError, Timeout
+from sse_core.lazy import publish
 from sse_core.sync import Client as HTTPClient
 from sse_core.sync import EventStream
 
@@ -171,3 +172,6 @@ def stream_chat(
     return ChatEventStream(
         request, io=_IO(client), max_retries=max_retries, timeout=timeout, loads=loads
     )
+
+
+publish(globals())
