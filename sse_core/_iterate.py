@@ -7,29 +7,27 @@ from ._parser import DEFAULT_MAX_EVENT_SIZE, EventStreamParser
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-    from typing import Any, Literal, overload
+    from typing import Any, Literal, TypedDict, Unpack, overload
 
     from ._events import Comment, ServerSentEvent
     from ._parser import Bytes
 
+    class _Options(TypedDict, total=False):
+        last_event_id: str
+        max_event_size: int | None
+        dispatch_empty: bool
+
+
+if TYPE_CHECKING:
+
     @overload
     def iter_events(
-        chunks: Iterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: Literal[False] = False,
-        dispatch_empty: bool = False,
+        chunks: Iterable[Bytes], *, comments: Literal[False] = False, **options: Unpack[_Options]
     ) -> Iterator[ServerSentEvent]: ...
 
     @overload
     def iter_events(
-        chunks: Iterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: bool,
-        dispatch_empty: bool = False,
+        chunks: Iterable[Bytes], *, comments: bool, **options: Unpack[_Options]
     ) -> Iterator[ServerSentEvent | Comment]: ...
 
 
@@ -60,20 +58,13 @@ if TYPE_CHECKING:
     def aiter_events(
         chunks: AsyncIterable[Bytes],
         *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         comments: Literal[False] = False,
-        dispatch_empty: bool = False,
+        **options: Unpack[_Options],
     ) -> AsyncIterator[ServerSentEvent]: ...
 
     @overload
     def aiter_events(
-        chunks: AsyncIterable[Bytes],
-        *,
-        last_event_id: str = "",
-        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-        comments: bool,
-        dispatch_empty: bool = False,
+        chunks: AsyncIterable[Bytes], *, comments: bool, **options: Unpack[_Options]
     ) -> AsyncIterator[ServerSentEvent | Comment]: ...
 
 

@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sse_core import Request, SSEError
-from sse_core import Connection
+from sse_core import Connection, Request, SSEError
 from sse_core._http.exchange import MAX_ERROR_BODY
 from sse_core._http.wire import MAX_CHUNK_OVERHEAD, MAX_HEAD_SIZE
 
