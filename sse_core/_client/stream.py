@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 import anyio
@@ -60,12 +59,7 @@ class EventStream(StreamConversation[Item]):
         await self._enter()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __aiter__(self) -> Self:
@@ -171,12 +165,7 @@ class Client(ClientBase):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     @overload

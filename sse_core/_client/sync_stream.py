@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from .._errors import SSEError
@@ -16,8 +15,7 @@ from .._events import Comment, ServerSentEvent
 from .._given import NOT_GIVEN, NotGiven
 from .._http.exchange import BodyReader, Connection
 from .._http.limits import DEFAULT_TIMEOUT, Timeout
-from .._http.messages import HeadersInput, Request
-from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._http.messages import Request
 from .conversation import StreamConversation, at_once
 from .options import ClientBase, ConnectionOptions, RequestOptions, StreamOptions, connection_for
 from .route import Route
@@ -53,12 +51,7 @@ class EventStream(StreamConversation[Item]):
         at_once(self._enter())
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __iter__(self) -> Self:
@@ -144,12 +137,7 @@ class Client(ClientBase):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @overload
@@ -205,19 +193,13 @@ def stream(
 def stream(
     url: str | Request,
     *,
-    method: str | None = None,
-    headers: HeadersInput | None = None,
-    content: bytes | str | None = None,
-    json: Any = None,
-    last_event_id: str = "",
+    comments: bool = False,
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
     trust_env: bool = True,
     uds: str | os.PathLike[str] | None = None,
-    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-    comments: bool = False,
-    allow_http: bool = False,
+    **options: Unpack[ConnectionOptions],
 ) -> EventStream[Any]:
     """Ask for one event stream: one request, one response, no reconnecting.
 
@@ -227,16 +209,6 @@ def stream(
 
     Arguments, outcome and errors are those of ``sse_core.stream``.
     """
-    connection = connection_for(
-        url,
-        method=method,
-        headers=headers,
-        content=content,
-        json=json,
-        last_event_id=last_event_id,
-        max_event_size=max_event_size,
-        comments=comments,
-        allow_http=allow_http,
-    )
+    connection = connection_for(url, comments=comments, **options)
     route = Route(ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds)
     return EventStream(connection, Connector(route), timeout=Timeout.of(timeout))
