@@ -13,7 +13,7 @@
             delay = machine.closed(now(), exc)              # raises what is final
 
 The machine is told what happened and at what time, on any clock that only moves forward.
-Rules are cited by their numbers in docs/client_model.md.
+Rules are cited by their numbers in docs/maintainers/client_model.md.
 """
 
 from __future__ import annotations

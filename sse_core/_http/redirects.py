@@ -1,6 +1,6 @@
 """request, redirect response -> the next request, or none. No I/O.
 
-The rules are C17 to C22 of docs/client_model.md: Fetch's, but for secrets. When the
+The rules are C17 to C22 of docs/maintainers/client_model.md: Fetch's, but for secrets. When the
 origin changes, every header that the caller gave is left behind, not only the three
 that HTTP knows for secret; and a body never crosses.
 """

@@ -1,4 +1,4 @@
-"""The cases 1 to 93 of docs/contract_tests.md: what is written, and what has to come of it."""
+"""Cases 1 to 93 of docs/maintainers/contract_tests.md: the bytes written, and the right result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test service of docs/contract_tests.md: lets a harness drive our client.
+"""The test service of docs/maintainers/contract_tests.md: lets a harness drive our client.
 
     python -m tests.contract.contract_service --port 8000 --shell trio
 

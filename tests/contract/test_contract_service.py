@@ -92,7 +92,15 @@ class Harness:
 @contextmanager
 def harness(shell: str, *options: str) -> Iterator[Harness]:
     """Start the service, drive it, and ask it to end."""
-    command = [sys.executable, "-m", "tests.contract_service", "--port", "0", "--shell", shell]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.contract.contract_service",
+        "--port",
+        "0",
+        "--shell",
+        shell,
+    ]
     with subprocess.Popen(
         [*command, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as service:

@@ -72,7 +72,7 @@ def running(program: str, name: str) -> Iterator[Program]:
         if os.environ.get("SSE_REQUIRE_SERVERS"):
             pytest.fail(f"SSE_REQUIRE_SERVERS is set, but {reason}")
         pytest.skip(reason)
-    command = [sys.executable, "-m", f"tests.servers.{program}", name]
+    command = [sys.executable, "-m", f"tests.peers.servers.{program}", name]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

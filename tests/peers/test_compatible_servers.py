@@ -2,7 +2,7 @@
 
 Each is skipped where it is not installed, unless SSE_REQUIRE_COMPATIBLE names it. How they
 are installed and what was found stands in docs/conformance.md, how they are started in
-``tests/servers``.
+``tests/peers/servers``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The shells against real servers, and against real proxies in front of one.
 
 Each is skipped where it is not installed, unless SSE_REQUIRE_SERVERS is set. What they are
-and how they are started is in ``tests/servers``; what each does, in docs/conformance.md.
+and how they are started is in ``tests/peers/servers``; what each does, in docs/conformance.md.
 """
 
 from __future__ import annotations

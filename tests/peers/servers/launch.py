@@ -22,7 +22,7 @@ from pathlib import Path
 from time import monotonic
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parents[2]
 
 WAIT = 20
 """Seconds after which a server that does not listen, or not end, has failed."""
@@ -78,12 +78,12 @@ def _output(command: tuple[str, ...]) -> str | None:
 LLAMA_CPP_PYTHON = os.environ.get("LLAMA_CPP_PYTHON", sys.executable)
 """The interpreter that has llama-cpp-python."""
 
-_WITH_MODEL = (sys.executable, "-m", "tests.servers.tiny_model", "{directory}/tiny.gguf")
+_WITH_MODEL = (sys.executable, "-m", "tests.peers.servers.tiny_model", "{directory}/tiny.gguf")
 
 
 def _python(name: str, modules: str, program: str) -> Kind:
     probe = (sys.executable, "-c", f"import {modules}")
-    command = (sys.executable, "-m", f"tests.servers.{program}", "{port}")
+    command = (sys.executable, "-m", f"tests.peers.servers.{program}", "{port}")
     return Kind(name, "the extra `servers`", probe, command)
 
 

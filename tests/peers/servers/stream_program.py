@@ -70,7 +70,7 @@ def main(server: str) -> None:
         port = listener.getsockname()[1]
         listener.close()
         Server(
-            "tests.servers.stream_program:app",
+            "tests.peers.servers.stream_program:app",
             port=port,
             interface=Interfaces.ASGI,
             log_enabled=False,
@@ -86,7 +86,7 @@ def main(server: str) -> None:
         config = Config()
         config.bind = [f"fd://{listener.detach()}"]
         config.worker_class = server.removeprefix("hypercorn-")
-        config.application_path = "tests.servers.stream_program:app"
+        config.application_path = "tests.peers.servers.stream_program:app"
         # Its workers are not told of signals: after this time it cancels what still runs.
         config.graceful_timeout = 1
         run(config)

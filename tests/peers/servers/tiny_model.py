@@ -1,6 +1,6 @@
 """Writes a language model of one layer with random weights, and starts what serves it.
 
-    python -m tests.servers.tiny_model FILE COMMAND...
+    python -m tests.peers.servers.tiny_model FILE COMMAND...
 
 GGUF version 3 by the text of its specification (docs/gguf.md of ggml-org/ggml): a llama of
 a few words, 120 kB. It says them at random, but the same each time, as the weights are

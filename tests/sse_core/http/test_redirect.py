@@ -1,4 +1,4 @@
-"""Redirects without sockets: rules C17 to C22 of docs/client_model.md."""
+"""Redirects without sockets: rules C17 to C22 of docs/maintainers/client_model.md."""
 
 from __future__ import annotations
 

@@ -283,7 +283,7 @@ async def test_memory_is_bounded_in_number() -> None:
 @asynccontextmanager
 async def process(redis_url: str, api: API) -> AsyncGenerator[tuple[Any, int]]:
     """Run a relay in a process of its own; give it, and its port."""
-    command = [sys.executable, "-m", "tests.relay_process", redis_url]
+    command = [sys.executable, "-m", "tests.support.relay_process", redis_url]
     base_url = f"http://127.0.0.1:{api.port}/v1"
     root = Path(__file__).parents[3]
     async with await anyio.open_process(
