@@ -1,8 +1,8 @@
 """Proxies, without I/O: which one to ask for a URL, and how it opens a tunnel.
 
-An http URL is asked of the proxy itself, in absolute form, by ``Connection``. For an https
-URL, ``Tunnel`` asks it for a connection to the origin, and TLS is spoken in that, so that
-the proxy sees neither the request nor the answer.
+For an http URL, ``Connection`` sends the request to the proxy itself, in absolute form. For
+an https URL, ``Tunnel`` asks the proxy for a connection to the origin. TLS is spoken inside,
+so that the proxy sees neither the request nor the answer.
 """
 
 from __future__ import annotations
@@ -17,12 +17,8 @@ from urllib.parse import unquote_to_bytes
 import h11
 
 from .._errors import ProtocolError, ProxyError, TransportError
-from .messages import URL, Headers, Response
-
-MAX_HEAD_SIZE = 64 * 1024
-"""Bytes up to the end of a proxy's final response head, as of other heads."""
-
-_HTTP = b"HTTP/1."
+from .messages import URL
+from .wire import HTTP, MAX_HEAD_SIZE, response_of
 
 # Host and port; what does not match is an IPv6 address without brackets.
 _HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*):([0-9]{1,5})")
@@ -187,9 +183,9 @@ class Tunnel:
         """
         if not data:
             raise TransportError(f"the proxy {self._proxy} closed the connection without an answer")
-        if self._received < len(_HTTP):
+        if self._received < len(HTTP):
             begin = self._h11.trailing_data[0] + data
-            if not _HTTP.startswith(begin[: len(_HTTP)]):
+            if not HTTP.startswith(begin[: len(HTTP)]):
                 # h11 would wait for a blank line, which a peer of another kind never sends.
                 raise ProtocolError(f"the proxy {self._proxy} does not speak HTTP/1.1")
         try:
@@ -210,13 +206,7 @@ class Tunnel:
         if not isinstance(head, h11.Response):
             return
         if not 200 <= head.status_code < 300:
-            response = Response(
-                head.status_code,
-                Headers(head.headers),
-                head.http_version.decode("ascii"),
-                head.reason.decode("latin-1"),
-            )
-            raise ProxyError(response, self._target)
+            raise ProxyError(response_of(head), self._target)
         if waiting:
             # In TLS the client speaks first. Whoever else does is not the origin.
             raise ProtocolError(f"the proxy {self._proxy} sent more than its answer")
