@@ -21,6 +21,7 @@ from sse_core.lazy import publish
 from sse_core.sync import Client as HTTPClient
 from sse_core.sync import EventStream
 
+from ._chat.chunks import ChatCompletionChunk
 from ._chat.live import BlockingChat
 from ._endpoint.base import BaseClient
 from ._endpoint.conversation import (
@@ -31,6 +32,7 @@ from ._endpoint.conversation import (
     at_once,
 )
 from ._endpoint.request import DEFAULT_TIMEOUT, chat_request
+from ._responses.events import ResponseStreamEvent
 
 __all__ = ["ChatEventStream", "Client", "ResponseEventStream", "stream_chat"]
 
@@ -59,10 +61,6 @@ class _IO:
 
 class _Stream(Conversation[Item]):
     """A conversation whose steps block."""
-
-    def __enter__(self) -> Self:
-        at_once(self._enter())
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -94,7 +92,7 @@ class _Stream(Conversation[Item]):
         at_once(self._close())
 
 
-class ChatEventStream(_Stream[Any], ChatConversation, BlockingChat):
+class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, BlockingChat):
     """One streamed chat completion; what ``stream_chat`` and ``Client.chat`` return.
 
     ``POST /chat/completions`` of the API reference (docs/openai.md, section 1).
@@ -103,8 +101,12 @@ class ChatEventStream(_Stream[Any], ChatConversation, BlockingChat):
     or where the stream ends with every choice finished; any other end raises.
     """
 
+    def __enter__(self) -> Self:
+        at_once(self._enter())
+        return self
 
-class ResponseEventStream(_Stream[Any], ResponseConversation):
+
+class ResponseEventStream(_Stream[ResponseStreamEvent], ResponseConversation):
     """One streamed response; what ``Client.responses`` returns.
 
     ``POST /responses`` of the API reference (docs/openai.md, section 4).
@@ -113,6 +115,10 @@ class ResponseEventStream(_Stream[Any], ResponseConversation):
     event that completes the response, or reports that it failed or is incomplete; any other
     end raises. ``.response`` stays available.
     """
+
+    def __enter__(self) -> Self:
+        at_once(self._enter())
+        return self
 
 
 class Client(BaseClient[ChatEventStream, ResponseEventStream]):

@@ -14,7 +14,9 @@ import anyio.lowlevel
 from sse_core import Client as HTTPClient
 from sse_core import EventStream, Request, ServerSentEvent, Timeout
 
+from .._chat.chunks import ChatCompletionChunk
 from .._chat.live import AsyncChat
+from .._responses.events import ResponseStreamEvent
 from .base import BaseClient
 from .conversation import ChatConversation, Conversation, Item, ResponseConversation
 from .request import DEFAULT_TIMEOUT, chat_request
@@ -45,10 +47,6 @@ class _IO:
 class _Stream(Conversation[Item]):
     """A conversation whose steps are awaited."""
 
-    async def __aenter__(self) -> Self:
-        await self._enter()
-        return self
-
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
@@ -72,7 +70,7 @@ class _Stream(Conversation[Item]):
         await self._close()
 
 
-class ChatEventStream(_Stream[Any], ChatConversation, AsyncChat):
+class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, AsyncChat):
     """One streamed chat completion; what ``stream_chat`` and ``Client.chat`` return.
 
     ``POST /chat/completions`` of the API reference (docs/openai.md, section 1).
@@ -82,8 +80,12 @@ class ChatEventStream(_Stream[Any], ChatConversation, AsyncChat):
     raises. ``anext()`` can be cancelled and called again.
     """
 
+    async def __aenter__(self) -> Self:
+        await self._enter()
+        return self
 
-class ResponseEventStream(_Stream[Any], ResponseConversation):
+
+class ResponseEventStream(_Stream[ResponseStreamEvent], ResponseConversation):
     """One streamed response; what ``Client.responses`` returns.
 
     ``POST /responses`` of the API reference (docs/openai.md, section 4).
@@ -92,6 +94,10 @@ class ResponseEventStream(_Stream[Any], ResponseConversation):
     ends after the event that completes the response, or reports that it failed or is
     incomplete; any other end raises. ``anext()`` can be cancelled and called again.
     """
+
+    async def __aenter__(self) -> Self:
+        await self._enter()
+        return self
 
 
 class Client(BaseClient[ChatEventStream, ResponseEventStream]):
