@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import sse_openai
@@ -31,6 +32,7 @@ from sse_openai import (
     RateLimitError,
     StreamTruncated,
 )
+from sse_openai._endpoint.conversation import at_once
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunks
 from tests.support.shells import (
     Cancelling,
@@ -551,3 +553,46 @@ def test_slow_answer(shell: Shell) -> None:
 
     with ScriptedServer(Script([CHUNKED, gate, *chunks([A, DONE])], "hold")) as server:
         assert ["a"] == shell.run(scenario, opened(shell, server))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_other_tasks_run_in_a_burst(backend: str) -> None:
+    """Chunks that one read brought do not keep the event loop from other tasks."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async def scenario(url: str) -> int:
+        async with sse_openai.stream_chat(model="m", messages=[], base_url=url) as chat:
+            async with anyio.create_task_group() as group:
+                await anext(chat)
+                group.start_soon(other)
+                for _ in range(600):
+                    await anext(chat)
+                within = turns
+                group.cancel_scope.cancel()
+        return within
+
+    with ScriptedServer(chat_script(b"data: {}\n\n" * 700)) as server:
+        assert anyio.run(scenario, server.url, backend=backend) > 0
+
+
+class Suspension:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def test_a_blocking_step_must_not_be_suspended() -> None:
+    """It is a mistake in the library, and not passed over."""
+
+    async def suspended() -> None:
+        await Suspension()
+
+    steps = suspended()
+    with pytest.raises(RuntimeError, match="suspended"):
+        at_once(steps)
+    steps.close()
