@@ -93,7 +93,7 @@ class _Stream(Conversation[Item]):
 
 
 class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, BlockingChat):
-    """One streamed chat completion; what ``stream_chat`` and ``Client.chat`` return.
+    """One streamed chat completion, from ``stream_chat`` or ``Client.chat``.
 
     ``POST /chat/completions`` of the API reference (docs/openai.md, section 1).
 
@@ -107,7 +107,7 @@ class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, BlockingCh
 
 
 class ResponseEventStream(_Stream[ResponseStreamEvent], ResponseConversation):
-    """One streamed response; what ``Client.responses`` returns.
+    """One streamed response, from ``Client.responses``.
 
     ``POST /responses`` of the API reference (docs/openai.md, section 4).
 

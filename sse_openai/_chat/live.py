@@ -94,7 +94,7 @@ class _LiveChoice:
             yield ChoiceDone(self._index, reason)
 
     def receive_eof(self) -> Iterator[ChatEvent]:
-        """Signal the end of the answer; yield what no finish reason has brought yet."""
+        """Signal the end of the answer; yield the events that no finish reason has brought yet."""
         yield from self._end_parts()
         if self._finish_reason is None:
             yield ChoiceDone(self._index, None)

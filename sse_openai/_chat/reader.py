@@ -48,7 +48,7 @@ class _Reader(Chat):
 
 
 class ChatReader(_Reader, BlockingChat):
-    """An iterator over the chunks of one chat completion; what ``read_chat`` returns.
+    """An iterator over the chunks of one chat completion, from ``read_chat``.
 
     It reads by the rules of docs/openai.md and raises the errors of ``ChatStream``;
     ``completion`` stays available after an error.
@@ -76,7 +76,7 @@ class ChatReader(_Reader, BlockingChat):
 
 
 class AsyncChatReader(_Reader, AsyncChat):
-    """An iterator over the chunks of one chat completion; what ``aread_chat`` returns.
+    """An iterator over the chunks of one chat completion, from ``aread_chat``.
 
     It reads by the rules of docs/openai.md and raises the errors of ``ChatStream``;
     ``completion`` stays available after an error.

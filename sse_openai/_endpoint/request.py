@@ -93,7 +93,7 @@ class Endpoint:
         path = f"{endpoint.rstrip('/')}/openai/deployments/{quote(deployment, safe='')}"
         query = urlencode({"api-version": api_version})
         found = cls(base_url=f"{path}?{query}", api_key="")
-        found._headers = given  # nothing of OpenAI's environment
+        found._headers = given  # nothing from OpenAI's environment
         return found
 
     def request(
