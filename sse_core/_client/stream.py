@@ -115,8 +115,8 @@ class EventStream(StreamConversation[Item]):
             io.receiving = False
 
     async def _receive_in_time(self) -> list[Item]:
-        connection = self._connection
-        start = anyio.current_time()
+        connection, now = self._connection, self._io.now
+        start = now()
         items = None
         try:
             limit = self._timers.reading(start)
@@ -124,7 +124,7 @@ class EventStream(StreamConversation[Item]):
             items = connection.receive_data(data)
             return items
         finally:
-            self._timers.waited(anyio.current_time() - start, items)
+            self._timers.waited(now() - start, items)
 
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Close the connection, or hand it back to its ``Client``, and end the iteration.

@@ -122,7 +122,12 @@ class Exchange(Generic[Item]):
                 raise self._failure
             for part in () if self.ended else parts:
                 if isinstance(part, bytes):
-                    self._receive_body(part, items)
+                    if self._error_body is not None:
+                        self._receive_error_body(part, self._error_body)
+                    elif completed := self.parser.receive_data(part):
+                        items += completed
+                        if self.parser.failed:
+                            self.parser.receive_data(b"")  # raises at once
                 elif isinstance(part, Response):
                     self._receive_head(part)
                 elif isinstance(part, str):
@@ -179,17 +184,11 @@ class Exchange(Generic[Item]):
                 # Its body is for people, and may never end.
                 raise self._response_error(self._error_body)
 
-    def _receive_body(self, data: bytes, items: list[Item]) -> None:
-        if self._error_body is None:
-            if completed := self.parser.receive_data(data):
-                items += completed
-                if self.parser.failed:
-                    self.parser.receive_data(b"")  # raises at once, whatever the bytes
-            return
-        self._error_body += data
-        if len(self._error_body) >= MAX_ERROR_BODY:
-            del self._error_body[MAX_ERROR_BODY:]
-            raise self._response_error(self._error_body)
+    def _receive_error_body(self, data: bytes, body: bytearray) -> None:
+        body += data
+        if len(body) >= MAX_ERROR_BODY:
+            del body[MAX_ERROR_BODY:]
+            raise self._response_error(body)
 
     def _receive_end(self, end: End) -> None:
         if self._error_body is not None:

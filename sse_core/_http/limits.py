@@ -142,8 +142,11 @@ class Timers:
     def waited(self, seconds: float, items: Sequence[object] | None) -> None:
         """Note a wait for the body: its length, and the items it brought; None for no bytes."""
         self._silent = self._silent + seconds if items is None else 0.0
-        dispatched = any(not isinstance(item, Comment) for item in items or ())
-        self._eventless = 0.0 if dispatched else self._eventless + seconds
+        self._eventless += seconds
+        for item in items or ():
+            if not isinstance(item, Comment):
+                self._eventless = 0.0
+                break
 
     def _first(self, limit: Limit) -> Limit:
         return limit if limit.deadline <= self._total.deadline else self._total

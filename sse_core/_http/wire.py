@@ -110,7 +110,7 @@ class Wire:
             self.reusable = False  # bytes after the end, or the end of file
             return parts
         try:
-            for piece in pieces(data):
+            for piece in pieces(data) if len(data) > PIECE_SIZE else (data,):
                 # h11 reads all of a body that is not chunked.
                 if SKIM and piece and (self._next_chunk or self._head is not None):
                     self._receive_piece(piece, parts)
@@ -261,8 +261,6 @@ class Wire:
 
 def pieces(data: bytes) -> list[bytes]:
     """Return ``data`` in pieces of up to 64 KiB."""
-    if len(data) <= PIECE_SIZE:
-        return [data]
     return [data[start : start + PIECE_SIZE] for start in range(0, len(data), PIECE_SIZE)]
 
 

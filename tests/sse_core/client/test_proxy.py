@@ -38,12 +38,12 @@ from sse_core._client.sync_connector import _open_tunnel
 from sse_core._http.limits import Limit
 from sse_core._http.messages import URL
 from sse_core._http.proxies import (
-    MAX_HEAD_SIZE,
     Proxy,
     Tunnel,
     is_exempt,
     proxy_from_environment,
 )
+from sse_core._http.wire import MAX_HEAD_SIZE
 from tests.sse_core.client.test_event_source import STOP
 from tests.sse_core.client.test_keep_alive import Caller, with_client
 from tests.sse_core.client.test_tls import CLIENT, server_context
