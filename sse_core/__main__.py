@@ -6,11 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ._command import Output, run
 from ._encoder import encode
 from .sync import stream
-
-__all__ = ["main"]
+from .terminal import Output, run
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,6 @@ from ._parser import DEFAULT_MAX_EVENT_SIZE
 # Atomic groups: CR LF is one line end, and backtracking must not make it two.
 _FRAME_END: Final = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _CONTENT: Final = re.compile(rb"[^\r\n]")
-BOM: Final = b"\xef\xbb\xbf"
 
 # The longest end of a frame, less the byte that has yet to arrive.
 _OVERLAP: Final = 3
@@ -110,17 +109,3 @@ class FrameSplitter:
         if self.failed and not frames:
             raise EventTooLarge(limit)
         return frames
-
-
-def with_id(frame: bytes, id: int) -> bytes:
-    """Return a frame with the line ``id: n`` before the blank line that ends it.
-
-    So its ID is this one, whatever it says itself: the last ``id`` of a block counts. The
-    first frame loses its byte order mark, as it may not begin the stream it goes to. Any
-    other mark is part of a line, and stays one behind a blank line.
-    """
-    frame = (frame.removeprefix(BOM) if id == 1 else frame).lstrip(b"\r\n") or b"\n"
-    if frame.startswith(BOM):
-        frame = b"\n" + frame
-    blank_line = 2 if frame.endswith(b"\r\n") else 1
-    return b"%bid: %d\n%b" % (frame[:-blank_line], id, frame[-blank_line:])

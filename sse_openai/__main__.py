@@ -11,15 +11,13 @@ from typing import Any
 
 import anyio
 
-from sse_core._command import Output, run
-from sse_core._server.host import serve
+from sse_core import serve
+from sse_core.terminal import Output, run
 
 from ._endpoint.client import stream_chat
 from ._endpoint.request import Endpoint
 from .mock import MockOpenAI, Recording, Script
 from .relay import Relay
-
-__all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from sse_core.lazy import publish
 
-from .app import MockOpenAI
-from .log import LoggedRequest
+from .app import LoggedRequest, MockOpenAI
 from .reply import Recording
 from .script import Script, ScriptError
 from .server import MockServer

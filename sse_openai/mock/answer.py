@@ -13,8 +13,6 @@ from .reply import Recording, Reply, json_reply, stream_reply
 from .request import AnyRequest
 from .turn import Call, Token, Turn, made_up_turn
 
-__all__ = ["NO_FAULT", "Answer", "Answers"]
-
 NO_FAULT: Final = Fault()
 
 

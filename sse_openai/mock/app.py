@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import hmac
 import itertools
+import json
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
@@ -27,24 +29,19 @@ from urllib.parse import parse_qsl
 import anyio
 
 from sse_core import Headers
+from sse_core.asgi import Receive, Scope, Send
 
 from .answer import Answer, Answers
 from .chat import CREATED, Completion
 from .errors import Refusal
-from .log import LoggedRequest
 from .openapi import description
 from .reply import Recording, Reply, json_reply, stream_reply
 from .request import AnyRequest, ChatRequest, ResponsesRequest
 from .responses import Response, Responses
-from .script import Script, ScriptError
-from .turn import Turn, pace
+from .script import Script
+from .turn import SCRIPT, Turn, pace
 
-__all__ = ["LoggedRequest", "MockOpenAI", "Recording", "Script", "ScriptError"]
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Respond: TypeAlias = Callable[[int, LoggedRequest], Reply]
+Respond: TypeAlias = Callable[[int, "LoggedRequest"], Reply]
 
 MAX_BODY: Final = 10 * 2**20
 """Bytes of a request body; what is longer gets 413."""
@@ -53,19 +50,26 @@ MAX_LOG: Final = 1000
 ABORT: Final = "sse_toolkit.abort"
 """The message by which our own server closes a connection without a response's end."""
 
-_TOKENS: Final = (
-    "Server|-S|ent| Events| let| a| server| send| text| to| a| client|,| piece| by| piece|,"
-    "| over| one| HTTP| response| that| stays| open|.| Each| event| is| a| few| lines| that"
-    "| begin| with| `|data|:`|,| and| a| blank| line| ends| it|.| A| client| that| lost| its"
-    "| connection| asks| again| with| the| last| ID| it| saw|.|\n\n|"
-    "サーバー|送信|イベント|は|、|サーバー|から|クライアント|へ|文字|を|少し|ずつ|送る|仕組み|です"
-    "|。|一つ|の|HTTP|応答|が|開いた|まま|になり|、|言葉|が|届く|たび|に|画面|に|表示|され|て"
-    "|います|。|空行|が|イベント|の|終わり|を|示し|ます|。|\n\n|"
-    "服|务|器|发|送|事|件|让|服|务|器|通|过|一|个|不|关|闭|的|HTTP|响|应|，|把|文|字|一|点|一|点"
-    "|地|送|给|客|户|端|。|每|个|事|件|以|空|行|结|束|。|你|好|！"
-)
-SCRIPT: Final = tuple(_TOKENS.split("|"))
-"""What the mock says unless told otherwise: Server-Sent Events, in three languages."""
+
+@dataclass(slots=True, repr=False)
+class LoggedRequest:
+    """One request, as it arrived. Its ``repr`` shows nothing of headers and body."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Headers
+    """By name, whatever the case."""
+    body: bytes = b""
+    """Empty until it was read, and where it was not: no such path, or a wrong key."""
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; ``json.JSONDecodeError`` where it is none."""
+        return json.loads(self.body)
+
+    def __repr__(self) -> str:
+        return f"<LoggedRequest {self.method} {self.path} with {len(self.body)} bytes>"
 
 
 class MockOpenAI:
@@ -154,7 +158,7 @@ class MockOpenAI:
         for script in scripts:  # all or none
             self._answers.add(script.answers)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; NotImplementedError for every other kind of scope."""
         if scope["type"] != "http":
             raise NotImplementedError(f"expected an HTTP request, got {scope['type']!r}")

@@ -10,8 +10,6 @@ from .reply import Piece, Reply, event, json_reply, stream_reply, utf8
 from .request import ChatRequest
 from .turn import Part, Token, Turn
 
-__all__ = ["CREATED", "Completion"]
-
 CREATED: Final = 1_700_000_000
 """Every ``created``, in Unix seconds."""
 

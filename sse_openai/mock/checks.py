@@ -14,24 +14,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-__all__ = [
-    "Misfit",
-    "Read",
-    "endless",
-    "integer",
-    "list_of",
-    "number",
-    "object_of",
-    "one_of",
-    "read_bool",
-    "read_header_value",
-    "read_headers",
-    "read_retry_after",
-    "read_seconds",
-    "read_text",
-    "unexpected",
-]
-
 
 class Misfit(Exception):
     def __init__(self, place: str, problem: str) -> None:

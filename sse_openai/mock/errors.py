@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from .reply import dumps, event, utf8
 
-__all__ = ["CHAT_SHAPES", "SHAPES", "Refusal", "error_events", "error_object"]
-
 
 class Refusal(Exception):
     """A request that gets an error, in the API's shape."""

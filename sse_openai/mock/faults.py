@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from sse_core._encoder import encode_comment
+from sse_core import encode_comment
 
 from .reply import Piece, Reply
-
-__all__ = ["LINE_ENDS", "Fault"]
 
 LINE_ENDS: Final = {"lf": b"\n", "cr": b"\r", "crlf": b"\r\n"}
 

@@ -12,8 +12,6 @@ from sse_core import __version__
 
 from .request import MAX_CHOICES, ROLES
 
-__all__ = ["description"]
-
 Schema = dict[str, Any]
 
 

@@ -10,20 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from sse_core._encoder import encode
-from sse_core._events import ServerSentEvent
-
-__all__ = [
-    "EVENT_STREAM",
-    "Piece",
-    "Recording",
-    "Reply",
-    "dumps",
-    "event",
-    "json_reply",
-    "stream_reply",
-    "utf8",
-]
+from sse_core import ServerSentEvent, encode
 
 Header: TypeAlias = tuple[bytes, bytes]
 Piece: TypeAlias = tuple[float, bytes]

@@ -16,8 +16,6 @@ from typing import Any, Final, TypeVar
 from .errors import Refusal
 from .reply import utf8
 
-__all__ = ["AnyRequest", "ChatRequest", "ResponsesRequest"]
-
 T = TypeVar("T")
 
 MAX_CHOICES: Final = 128

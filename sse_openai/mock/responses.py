@@ -20,8 +20,6 @@ from .reply import Piece, Reply, event, json_reply, stream_reply
 from .request import ResponsesRequest
 from .turn import Part, Token, Turn
 
-__all__ = ["Response", "Responses"]
-
 MAX_STORED: Final = 1000
 """Responses that can be asked for again; the oldest goes first."""
 

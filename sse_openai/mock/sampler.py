@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, Final, TypeVar
 
-__all__ = ["Sampler"]
-
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 16

@@ -37,8 +37,6 @@ from .faults import LINE_ENDS, Fault
 from .reply import Recording, dumps
 from .turn import Call, Part, Token, fragments, split
 
-__all__ = ["Script", "ScriptError"]
-
 
 class ScriptError(ValueError):
     """A script that cannot be used; the message names the file, the place in it, and why."""

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from anyio.from_thread import start_blocking_portal
 
-from sse_core._server.host import serve
+from sse_core import serve
 
-from .app import MockOpenAI
+from .app import LoggedRequest, MockOpenAI
 
 if TYPE_CHECKING:
-    from .log import LoggedRequest
     from .script import Script
-
-__all__ = ["MockServer"]
 
 
 class MockServer:

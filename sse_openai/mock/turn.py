@@ -6,13 +6,25 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from .reply import dumps
 from .request import AnyRequest
 from .sampler import Sampler
 
-__all__ = ["Call", "Part", "Token", "Turn", "made_up_turn", "pace", "split"]
+_TOKENS: Final = (
+    "Server|-S|ent| Events| let| a| server| send| text| to| a| client|,| piece| by| piece|,"
+    "| over| one| HTTP| response| that| stays| open|.| Each| event| is| a| few| lines| that"
+    "| begin| with| `|data|:`|,| and| a| blank| line| ends| it|.| A| client| that| lost| its"
+    "| connection| asks| again| with| the| last| ID| it| saw|.|\n\n|"
+    "サーバー|送信|イベント|は|、|サーバー|から|クライアント|へ|文字|を|少し|ずつ|送る|仕組み|です"
+    "|。|一つ|の|HTTP|応答|が|開いた|まま|になり|、|言葉|が|届く|たび|に|画面|に|表示|され|て"
+    "|います|。|空行|が|イベント|の|終わり|を|示し|ます|。|\n\n|"
+    "服|务|器|发|送|事|件|让|服|务|器|通|过|一|个|不|关|闭|的|HTTP|响|应|，|把|文|字|一|点|一|点"
+    "|地|送|给|客|户|端|。|每|个|事|件|以|空|行|结|束|。|你|好|！"
+)
+SCRIPT: Final = tuple(_TOKENS.split("|"))
+"""What the mock says unless told otherwise: Server-Sent Events, in three languages."""
 
 Part: TypeAlias = str | int
 """``reasoning``, ``text``, ``refusal``; or the index of a call."""

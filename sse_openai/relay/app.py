@@ -1,12 +1,12 @@
-"""A server between browsers and an API like OpenAI's, so that the key stays here.
+"""A server between browsers and an API like OpenAI's, so that the key stays on the server.
 
 An ASGI application: ``POST /v1/chat/completions`` and ``POST /v1/responses`` go to the
-API with the server's key, and its answers come back as they are, frame by frame. Each
-stream is remembered, so that ``GET /v1/streams/{id}`` can go on with it. ``GET /`` is a
-page to try all this. What a request may have is decided in ``_relay_guard``, without I/O.
+API with the server's key, and the answers come back unchanged, frame by frame. Each stream
+is remembered, so ``GET /v1/streams/{id}`` can resume it. ``GET /`` is a page for trying
+this out. ``guard`` decides what a request is allowed to do, without I/O.
 
-The task that answers a POST is the one that reads the API, also after its caller has
-left: so it needs no tasks but its own, under any server, mounted or not.
+The task that answers a POST also reads the API, even after its caller has left. So the
+relay needs no background tasks, and works under any server, mounted or not.
 """
 
 from __future__ import annotations
@@ -14,27 +14,22 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from functools import partial
 from hmac import compare_digest
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import anyio
 
-from sse_core import Client, SSEError
-from sse_core._frames import with_id
-from sse_core._parser import DEFAULT_MAX_EVENT_SIZE
-from sse_core._server.signals import ended_by_signals
-from sse_core._server.tasks import beside
+from sse_core import DEFAULT_MAX_EVENT_SIZE, Client, SSEError
+from sse_core.asgi import Receive, Scope, Send, beside, ended_by_signals
 
 from .._endpoint.request import DEFAULT_TIMEOUT, Endpoint
-from .caller import Caller, CallerGone, Receive, Scope, Send
-from .guard import Admission, Guard, Refusal
-from .pages import DESCRIPTION, Page
+from .caller import Caller, CallerGone
+from .frames import with_id
+from .guard import RETRY_SOON, Admission, Guard, Refusal
+from .pages import DESCRIPTION, Page, model_list
 from .store import (
-    Batch,
     FramesTrimmed,
     MemoryStore,
     Outcome,
@@ -45,36 +40,17 @@ from .store import (
 )
 from .upstream import Upstream, forwarded
 
-__all__ = [
-    "Batch",
-    "FramesTrimmed",
-    "MemoryStore",
-    "Outcome",
-    "Relay",
-    "Store",
-    "StoreFull",
-    "StreamCut",
-    "StreamInfo",
-    "StreamUnknown",
-    "from_environment",
-]
-
 STORE_TIMEOUT = 5.0
-"""Seconds for a store to take note of an end, whatever else is being cancelled."""
+"""Seconds for a store to record the end of a stream, even during a cancellation."""
 
 CUT_DELAY = 0.05
 """Seconds between the last frames and a cut: when a response breaks off, Chromium's fetch
-drops what it has received and not handed out yet."""
-
-_LIVE = (
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),  # nginx would wait for a buffer to fill
-)
+drops the bytes that it has received but not yet delivered."""
 
 _ENDS: dict[Outcome, str] = {
     "cut": "The API's answer was cut off.",
     "stopped": "The stream was stopped.",
-    "abandoned": "The stream was given up, as nobody was reading it.",
+    "abandoned": "The stream was abandoned because nobody was reading it.",
     "lost": "The process that read the API's answer has ended.",
 }
 
@@ -82,7 +58,7 @@ logger = logging.getLogger("sse_openai.relay")
 
 
 class StreamCut(SSEError):
-    """A relayed stream ended before its end; raised for the server, to cut the response off."""
+    """A relayed stream was cut short; raised so that the server aborts the response."""
 
     def __init__(self, outcome: Outcome | Literal["trimmed"]) -> None:
         super().__init__(f"the response is cut off: {outcome}")
@@ -93,21 +69,21 @@ class Relay:
     """An ASGI application that relays to one API, and remembers the streams.
 
     Args:
-        endpoint: the API and the key to it; by default what the environment says.
-        models: the only ones that may be asked for; all of the API's if None.
-        tokens: what callers have to bring as ``Authorization: Bearer …``; none if empty.
-        origins: other origins, such as ``https://app.example``, whose pages may ask. Its own
-            page always may.
-        hosts: what requests may name as their host, without port; ``"*"`` for any. By
-            default the names and addresses of the loopback interface.
-        max_body: bytes of a request's body.
-        max_concurrent: requests of one caller at a time, its token or else its address.
-        max_keep: seconds for which a stream may go on without a reader (``X-Stream-Keep``).
-        keep_alive: seconds of silence after which a reader gets a comment; None for none.
-        send_timeout: seconds after which a reader who takes nothing counts as gone.
-        max_frame_size: bytes of one frame.
+        endpoint: the API and its key; by default from the environment.
+        models: the only models that may be requested; None for all models of the API.
+        tokens: callers must send one as ``Authorization: Bearer …``; if empty, none is needed.
+        origins: other origins whose pages may send requests, such as
+            ``https://app.example``. The relay's own page always may.
+        hosts: the hosts that requests may name, without port; ``"*"`` for any. By default
+            the names and addresses of the loopback interface.
+        max_body: maximum bytes of a request's body.
+        max_concurrent: maximum concurrent requests of one token, or else of one address.
+        max_keep: maximum seconds a stream may continue without a reader (``X-Stream-Keep``).
+        keep_alive: seconds of silence after which a reader gets a comment; None for never.
+        send_timeout: seconds after which a reader that accepts nothing counts as gone.
+        max_frame_size: maximum bytes of one frame; None for no limit.
         store: where streams are remembered; by default ``MemoryStore()``.
-        client: how the API is reached: time limits, TLS, proxy.
+        client: the HTTP client for the API, with its timeouts, TLS and proxy.
     """
 
     def __init__(
@@ -134,22 +110,21 @@ class Relay:
             origins=origins,
             hosts=hosts,
             max_body=max_body,
+            max_concurrent=max_concurrent,
             max_keep=max_keep,
         )
-        self._max_concurrent = max_concurrent
         self._keep_alive = keep_alive
         self._send_timeout = send_timeout
         self._max_frame_size = max_frame_size
         self._store: Store = MemoryStore() if store is None else store
         self._client = Client(timeout=DEFAULT_TIMEOUT) if client is None else client
         self._page = Page.load()
-        self._active: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
 
         Raises:
-            StreamCut: after the beginning of a response that cannot be whole.
+            StreamCut: the response has begun, and cannot be completed.
         """
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -167,7 +142,7 @@ class Relay:
                 pass
 
     async def aclose(self) -> None:
-        """Close the idle connections to the API; the server's shutdown does it as well."""
+        """Close the idle connections to the API. Shutting the server down does so too."""
         await self._client.aclose()
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -191,36 +166,17 @@ class Relay:
                 await self._store.stop(admission.stream_id)
                 await caller.answer(204, (), b"")
             case "models" if self._guard.models is not None:
-                await caller.answer_json(200, _model_list(self._guard.models))
+                await caller.answer_json(200, model_list(self._guard.models))
             case "resume":
-                async with self._slot(admission.caller):
+                with self._guard.slot(admission.caller):
                     await self._resume(caller, admission)
             case path:
-                async with self._slot(admission.caller):
+                with self._guard.slot(admission.caller):
                     await self._relay(scope, caller, admission, path)
-
-    @asynccontextmanager
-    async def _slot(self, caller: str) -> AsyncGenerator[None]:
-        """Count a request of the caller's as one that is being answered."""
-        if self._active[caller] >= self._max_concurrent:
-            raise Refusal(
-                429,
-                f"More than {self._max_concurrent} requests at a time.",
-                code="too_many_concurrent_requests",
-                type="requests",
-                headers=((b"retry-after", b"1"),),
-            )
-        self._active[caller] += 1
-        try:
-            yield
-        finally:
-            self._active[caller] -= 1
-            if not self._active[caller]:
-                del self._active[caller]
 
     async def _relay(self, scope: Scope, caller: Caller, admission: Admission, path: str) -> None:
         body = await caller.read_body(self._guard.check_length)
-        # Written anew: what was looked at is what is sent, also where keys are there twice.
+        # Written again, so that exactly what was checked is sent, even if keys appear twice.
         fields = None if path == "models" else self._guard.read_body(body)
         request = self._endpoint.request(path, fields, headers=forwarded(scope["headers"]))
         upstream = Upstream(request, self._client, self._max_frame_size)
@@ -247,10 +203,10 @@ class Relay:
         if not attended.cancelled_caught:
             await self._stream(caller, admission, upstream)
         elif not caller.gone.is_set():
-            raise _shutting_down()
+            raise _unavailable("The relay is shutting down.", "shutting_down")
 
     async def _pass(self, caller: Caller, upstream: Upstream) -> None:
-        """Hand on a response that is no event stream."""
+        """Pass on a response that is not an event stream."""
         if upstream.status >= 400:
             body = await upstream.read_error()
             await caller.answer(upstream.status, upstream.headers, body)
@@ -267,7 +223,7 @@ class Relay:
                 await caller.send(b"", more=False)
 
     async def _stream(self, caller: Caller, admission: Admission, upstream: Upstream) -> None:
-        """Hand on a stream, and remember it."""
+        """Pass on a stream, and remember it."""
         reading = anyio.CancelScope()
         with ended_by_signals(reading.cancel):
             outcome = await self._remember(caller, admission, upstream, reading)
@@ -288,10 +244,7 @@ class Relay:
         try:
             await self._store.begin(stream_id, info)
         except StoreFull as exc:
-            raise Refusal(
-                503, "Too many streams are running.", code="too_many_streams", type="api_error",
-                headers=((b"retry-after", b"1"),),
-            ) from exc  # fmt: skip
+            raise _unavailable("Too many streams are running.", "too_many_streams") from exc
         outcome: Outcome = "lost"
         sending = anyio.CancelScope()
         present = anyio.Event()
@@ -309,10 +262,8 @@ class Relay:
 
         try:
             if reading.cancel_called:
-                raise _shutting_down()
-            await caller.start(
-                200, (*upstream.headers, *_LIVE, (b"x-stream-id", stream_id.encode()))
-            )
+                raise _unavailable("The relay is shutting down.", "shutting_down")
+            await caller.start_stream(upstream.headers, stream_id)
             async with beside(attend, give_up, partial(caller.tend, sending, self._keep_alive)):
                 with reading:
                     outcome = await self._copy(stream_id, upstream, caller, sending)
@@ -328,8 +279,8 @@ class Relay:
         try:
             with sending:
                 await caller.send(b"")  # the head
-                # Not once the caller has gone: a cancellation that came too late for its
-                # send would meet `append` instead, which may wait, and lose the frames.
+                # Stop once the caller has gone: a cancellation that came too late for its
+                # send would hit `append` instead, which may wait, and lose the frames.
                 while not caller.gone.is_set():
                     if not (frames := await upstream.next_items()):
                         await caller.send(upstream.rest, more=False)
@@ -351,11 +302,11 @@ class Relay:
         else:
             if compare_digest(info.owner, admission.owner):
                 return info
-        # Another's stream is as unknown as none.
-        raise Refusal(404, "There is no such stream, or no longer.", code="stream_not_found")
+        # A stream of another owner looks the same as none.
+        raise Refusal(404, "There is no such stream, or it has expired.", code="stream_not_found")
 
     async def _resume(self, caller: Caller, admission: Admission) -> None:
-        """Send what a stream has after the caller's last frame, and go on to its end."""
+        """Send the frames after the caller's last one, up to the end of the stream."""
         stream_id, after = admission.stream_id, admission.after
         info = await self._find(admission)
         try:
@@ -366,18 +317,17 @@ class Relay:
             ) from None
         except IndexError:
             raise Refusal(
-                400, "The stream has not had so many frames.", code="invalid_id"
+                400, "The stream does not have that many frames.", code="invalid_id"
             ) from None
         if batch.outcome == "complete" and not batch.frames:
-            await caller.answer(204, (), b"")  # which tells an EventSource to stop
+            await caller.answer(204, (), b"")  # an EventSource stops then
             return
         if batch.outcome and not batch.frames:
             raise Refusal(
                 410, _ENDS[batch.outcome], code=f"stream_{batch.outcome}", type="api_error"
             )
-        stream_header = (b"x-stream-id", stream_id.encode())
         content_type = (b"content-type", info.content_type.encode("latin-1"))
-        await caller.start(200, (content_type, *_LIVE, stream_header))
+        await caller.start_stream((content_type,), stream_id)
         attended = anyio.CancelScope()
         async with beside(
             partial(caller.watch, attended), partial(caller.tend, attended, self._keep_alive)
@@ -393,7 +343,7 @@ class Relay:
     async def _follow(
         self, caller: Caller, stream_id: str, after: int
     ) -> Outcome | Literal["trimmed"]:
-        """Send frames to the end of a stream, and return how it ended."""
+        """Send frames up to the end of a stream, and return how it ended."""
         await caller.send(b"")  # the head
         while True:
             try:
@@ -407,11 +357,8 @@ class Relay:
                 return batch.outcome
 
 
-def _shutting_down() -> Refusal:
-    return Refusal(
-        503, "The relay is shutting down.", code="shutting_down", type="api_error",
-        headers=((b"retry-after", b"1"),),
-    )  # fmt: skip
+def _unavailable(message: str, code: str) -> Refusal:
+    return Refusal(503, message, code=code, type="api_error", headers=RETRY_SOON)
 
 
 async def _cut(outcome: Outcome | Literal["trimmed"]) -> NoReturn:
@@ -419,19 +366,12 @@ async def _cut(outcome: Outcome | Literal["trimmed"]) -> NoReturn:
     raise StreamCut(outcome)
 
 
-def _model_list(models: Iterable[str]) -> dict[str, Any]:
-    entries = [
-        {"id": model, "object": "model", "created": 0, "owned_by": "relay"} for model in models
-    ]
-    return {"object": "list", "data": entries}
-
-
 def from_environment() -> Relay:
-    """Return a relay that the environment describes, for ``uvicorn --factory``.
+    """Return a relay configured by the environment, for ``uvicorn --factory``.
 
-    ``OPENAI_API_KEY``, ``OPENAI_BASE_URL`` and the like say what ``Endpoint`` takes of them;
+    ``OPENAI_API_KEY``, ``OPENAI_BASE_URL`` and the like mean what they mean to ``Endpoint``.
     ``RELAY_MODELS``, ``RELAY_TOKENS``, ``RELAY_ORIGINS`` and ``RELAY_HOSTS`` are lists
-    with commas; ``RELAY_REDIS`` is the URL of a Redis to keep the streams in.
+    separated by commas. ``RELAY_REDIS`` is the URL of a Redis that stores the streams.
     """
 
     def several(name: str) -> list[str]:

@@ -1,53 +1,53 @@
-"""The caller's side of one exchange: what it sends, whether it is still there, what it gets.
+"""The caller's side of one exchange: its request, its presence and its response.
 
-Every wait for a caller is bounded: one that takes nothing for ``send_timeout`` seconds
+Every wait for a caller is limited: one that accepts nothing for ``send_timeout`` seconds
 counts as gone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final
 
 import anyio
 
-from sse_core._frames import BOM
+from sse_core.asgi import Receive, Send
 
+from .frames import BOM
 from .guard import Fields
 
-__all__ = ["Caller", "CallerGone", "Receive", "Scope", "Send"]
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 KEEP_ALIVE: Final = b": keep-alive\n"
-"""A line of its own, and no blank line behind it: who counts frames counts none."""
+"""A single line with no blank line after it, so a client that counts frames does not count it."""
 
 BODY_TIMEOUT: Final = 60.0
-"""Seconds for a whole request body (nginx's client_body_timeout is for each read)."""
+"""Seconds for a whole request body (nginx's client_body_timeout applies to each read)."""
+
+_LIVE: Final = (
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),  # nginx would wait for a buffer to fill
+)
 
 
 class CallerGone(Exception):
-    """The caller has gone before its request was whole."""
+    """The caller has gone before its request was complete."""
 
 
 class Caller:
-    """One request's ``receive`` and ``send``, with the header fields that every answer has."""
+    """One request's ``receive`` and ``send``, and the header fields of every answer."""
 
     def __init__(self, receive: Receive, send: Send, headers: Fields, send_timeout: float) -> None:
         self.gone = anyio.Event()
-        """Set when the caller has gone, or takes nothing."""
+        """Set when the caller has gone, or accepts nothing."""
         self._receive = receive
         self._send = send
         self._headers = headers
         self._send_timeout = send_timeout
         self._lock = anyio.Lock(fast_acquire=True)
-        # Whether `send` waits for the caller, and since when; else, when it last did.
+        # True while `send` waits for the caller; since when, or else when it last did.
         self._sending = False
         self._since = 0.0
-        # Whether nothing has been sent, or a keep-alive alone; whether CR was the last byte.
+        # True if nothing, or only a keep-alive, has been sent; True if the last byte was CR.
         self._untouched, self._kept_alive = True, False
         self._after_cr = False
 
@@ -55,7 +55,7 @@ class Caller:
         """Return the request's body.
 
         Raises:
-            CallerGone: before its end, or it takes too long over it.
+            CallerGone: the caller went before the end of the body, or took too long.
         """
         body = bytearray()
         with anyio.move_on_after(BODY_TIMEOUT):
@@ -67,16 +67,16 @@ class Caller:
         raise CallerGone
 
     async def watch(self, scope: anyio.CancelScope) -> None:
-        """Cancel ``scope`` when the caller has gone. The body has been read by then."""
+        """Cancel ``scope`` when the caller has gone. Call it after the body has been read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.gone.set()
         scope.cancel()
 
     async def tend(self, scope: anyio.CancelScope, keep_alive: float | None) -> None:
-        """Cancel ``scope`` if it waits for a caller who takes nothing, and break silences.
+        """Cancel ``scope`` if it waits for a caller that accepts nothing, and break silences.
 
-        A comment is sent after each ``keep_alive`` seconds without anything else.
+        A comment is sent after every ``keep_alive`` seconds of silence.
         """
         tick = self._send_timeout if keep_alive is None else min(keep_alive, self._send_timeout)
         while True:
@@ -85,7 +85,7 @@ class Caller:
                 await anyio.sleep_until(min(due, now + tick))
             elif self._sending:
                 break
-            elif keep_alive is None or self._after_cr:  # LF may be owed to that CR
+            elif keep_alive is None or self._after_cr:  # a LF may have to follow that CR
                 self._since = now
             else:
                 with anyio.move_on_after(self._send_timeout) as waiting:
@@ -112,7 +112,7 @@ class Caller:
         await self.answer(status, (content_type, *headers), json.dumps(value).encode())
 
     async def start(self, status: int, headers: Fields) -> None:
-        """Give a response's head to the server, which sends it with the body's beginning."""
+        """Pass a response's head to the server, which sends it with the start of the body."""
         self._since = anyio.current_time()
         fields = [*headers, (b"x-content-type-options", b"nosniff"), *self._headers]
         message = {"type": "http.response.start", "status": status, "headers": fields}
@@ -121,8 +121,12 @@ class Caller:
         except OSError:
             self.gone.set()
 
+    async def start_stream(self, headers: Fields, stream_id: str) -> None:
+        """Start a response whose body must arrive without delay."""
+        await self.start(200, (*headers, *_LIVE, (b"x-stream-id", stream_id.encode())))
+
     async def send(self, data: bytes, *, more: bool = True) -> None:
-        """Send a part of the body, or the last, unless the caller has gone."""
+        """Send a part of the body, possibly the last, unless the caller has gone."""
         if self.gone.is_set():
             return
         self._sending = True
@@ -130,7 +134,7 @@ class Caller:
         try:
             async with self._lock:
                 if self._untouched and data:
-                    # A byte order mark is one at the very beginning only.
+                    # A byte order mark counts as one only at the very beginning.
                     data = data.removeprefix(BOM) if self._kept_alive else data
                     self._untouched = False
                 self._after_cr = data.endswith(b"\r")

@@ -1,8 +1,8 @@
-"""The head of a request, and its body -> what the relay is to do, or the error to answer with.
+"""A request's head and body -> what the relay does, or the error that it answers.
 
-No I/O. ``Guard.admit`` decides all that a head can decide, before a byte of the body is
-read: the host asked for, the path, the page that asks, the method, the caller, the type
-and length of the body. ``Guard.read_body`` decides about what it says.
+No I/O. ``Guard.admit`` checks everything in the head before a byte of the body is read: the
+host, the path, the origin, the method, the caller, and the type and length of the body.
+``Guard.read_body`` checks the contents of the body.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import hmac
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias
-
-__all__ = ["Admission", "Guard", "Refusal"]
 
 Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 Action: TypeAlias = Literal[
     "page", "description", "models", "chat/completions", "responses", "resume", "stop", "preflight"
 ]
 
-# What can be asked for, and how. No path needs an escape, so that none is looked at.
+# The paths and their methods. No path needs an escape, so escapes are not decoded.
 _ROUTES: Final[dict[str, dict[str, Action]]] = {
     "/": {"GET": "page", "HEAD": "page"},
     "/openapi.json": {"GET": "description", "HEAD": "description"},
@@ -44,16 +44,18 @@ EXPOSED: Final = (
     b"X-RateLimit-Limit-Requests, X-RateLimit-Limit-Tokens, X-RateLimit-Remaining-Requests, "
     b"X-RateLimit-Remaining-Tokens, X-RateLimit-Reset-Requests, X-RateLimit-Reset-Tokens"
 )
-"""The headers of an answer that a page of another origin may read."""
+"""The response headers that a page of another origin may read."""
 
 _ALLOWED_HEADERS: Final = (
     b"Authorization, Content-Type, Last-Event-ID, X-Stream-Keep, Idempotency-Key, OpenAI-Beta, "
     b"X-Client-Request-Id"
 )
 
+RETRY_SOON: Final = ((b"retry-after", b"1"),)
+
 
 class Refusal(Exception):
-    """What is answered in place of what was asked for: an error in the API's shape."""
+    """A request that is answered with an error, in the API's shape."""
 
     def __init__(
         self,
@@ -73,22 +75,22 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """What a request may have."""
+    """What a request is allowed to do."""
 
     action: Action
     caller: str
-    """Who asks: made of the token, or of the address."""
+    """Identifies the caller: derived from its token, or else its address."""
     owner: str
-    """Whose streams these are: made of the token, or empty where there are none."""
+    """Identifies the owner of streams: derived from the token; empty without tokens."""
     stream_id: str = ""
     after: int = 0
-    """How many frames the caller has."""
+    """The number of frames that the caller has."""
     keep: float = 0.0
-    """Seconds for which the upstream is to go on without a reader."""
+    """Seconds for which the API is read on without a reader."""
 
 
 class Guard:
-    """Who may ask what; see ``Relay`` for the arguments."""
+    """Decides who may request what; see ``Relay`` for the arguments."""
 
     def __init__(
         self,
@@ -98,13 +100,13 @@ class Guard:
         origins: Iterable[str],
         hosts: Iterable[str] | None,
         max_body: int,
+        max_concurrent: int,
         max_keep: float,
     ) -> None:
-        for name, value in (("models", models), ("tokens", tokens), ("origins", origins)):
+        lists = {"models": models, "tokens": tokens, "origins": origins, "hosts": hosts}
+        for name, value in lists.items():
             if isinstance(value, str):
-                raise TypeError(f"{name} are several, not one str")
-        if isinstance(hosts, str):
-            raise TypeError("hosts are several, not one str")
+                raise TypeError(f"{name}: expected several, got one str")
         self.models = None if models is None else tuple(models)
         self._tokens = [_digest(token.encode()) for token in tokens]
         self._origins = {origin.encode().lower() for origin in origins}
@@ -112,13 +114,15 @@ class Guard:
             None if hosts is None else {host.strip("[]").encode().lower() for host in hosts}
         )
         self._max_body = max_body
+        self._max_concurrent = max_concurrent
         self._max_keep = max_keep
+        self._active: Counter[str] = Counter()
 
     def admit(self, scope: Mapping[str, Any]) -> Admission:
-        """Return what to do for a request with such a head.
+        """Return what to do for a request, judged by its head.
 
         Raises:
-            Refusal: the answer to a request that gets nothing.
+            Refusal: the request is not allowed.
         """
         headers = _Fields(scope["headers"])
         host = self._check_host(headers)
@@ -155,20 +159,43 @@ class Guard:
             keep=min(_keep(headers), self._max_keep),
         )
 
-    def read_body(self, body: bytes) -> dict[str, Any]:
-        """Return the request that a body is.
+    @contextmanager
+    def slot(self, caller: str) -> Iterator[None]:
+        """Count a request of the caller while it is being answered.
 
         Raises:
-            Refusal: it is none that the relay hands on.
+            Refusal: as many as are allowed are being answered already.
+        """
+        if self._active[caller] >= self._max_concurrent:
+            raise Refusal(
+                429,
+                f"More than {self._max_concurrent} requests at a time.",
+                code="too_many_concurrent_requests",
+                type="requests",
+                headers=RETRY_SOON,
+            )
+        self._active[caller] += 1
+        try:
+            yield
+        finally:
+            self._active[caller] -= 1
+            if not self._active[caller]:
+                del self._active[caller]
+
+    def read_body(self, body: bytes) -> dict[str, Any]:
+        """Return the fields of a request's body.
+
+        Raises:
+            Refusal: the relay does not pass on such a request.
         """
         try:
             fields = json.loads(body)
-            # What cannot be written cannot be handed on: numbers beyond all bounds.
+            # Infinite numbers can be read, but not written again.
             json.dumps(fields, allow_nan=False)
         except (ValueError, RecursionError):
-            raise Refusal(400, "The body is no JSON that can be handed on.") from None
+            raise Refusal(400, "The body is not JSON that can be relayed.") from None
         if not isinstance(fields, dict):
-            raise Refusal(400, "The body has to be a JSON object.")
+            raise Refusal(400, "The body must be a JSON object.")
         model = fields.get("model")
         if not isinstance(model, str) or not model:
             raise Refusal(400, "You must provide a model parameter.", param="model")
@@ -182,7 +209,7 @@ class Guard:
         return fields
 
     def check_length(self, length: int) -> None:
-        """Refuse a body of more than the limit, as soon as this is known."""
+        """Refuse a body over the limit, as soon as its length is known."""
         if length > self._max_body:
             raise Refusal(413, f"The request body is longer than {self._max_body} bytes.")
 
@@ -201,7 +228,7 @@ class Guard:
         )
 
     def preflight(self, scope: Mapping[str, Any]) -> Fields:
-        """Return what the answer to a preflight request has besides."""
+        """Return the further header fields of the answer to a preflight request."""
         if len(self.cors(scope)) < 2:
             return ()
         return (
@@ -211,7 +238,7 @@ class Guard:
         )
 
     def _check_host(self, headers: _Fields) -> bytes:
-        # A page whose name was rebound to this address still asks for its own host.
+        # After DNS rebinding, a page still sends its own name as the host.
         given = headers.get_all(b"host")
         host = _HOST.fullmatch(given[0]) if len(given) == 1 else None
         if host is None or not self._is_allowed(host[1].lower().strip(b"[]")):
@@ -231,37 +258,37 @@ class Guard:
     def _check_origin(self, headers: _Fields, host: bytes) -> None:
         for origin in headers.get_all(b"origin"):
             given = origin.lower()
-            # Behind TLS of a proxy's, the scheme here is not the page's.
+            # If a proxy terminates TLS, the scheme here is not the scheme of the page.
             if given not in (b"http://" + host, b"https://" + host) and given not in self._origins:
                 raise Refusal(403, "This origin is not allowed.", code="origin_not_allowed")
 
     def _authenticate(self, headers: _Fields) -> str:
         scheme, _, token = headers.get(b"authorization").partition(b" ")
         given = _digest(token.strip())
-        # All of them, and of their digests, so that the time says nothing.
+        # Compare all digests, so that the time taken reveals nothing.
         known = [hmac.compare_digest(given, digest) for digest in self._tokens]
         if scheme.lower() != b"bearer" or not any(known):
             raise Refusal(
                 401,
-                "A token of this relay is needed in the Authorization header: Bearer …",
+                "The Authorization header must carry a token of this relay: Bearer …",
                 code="invalid_api_key",
                 headers=((b"www-authenticate", b"Bearer"),),
             )
         return given.hex()
 
     def _check_content(self, headers: _Fields) -> None:
-        # A form of another site can send a body without asking, but not of this type.
+        # A form on another site can send a body without a preflight, but not of this type.
         content_type = headers.get(b"content-type").partition(b";")[0].strip().lower()
         if content_type != b"application/json":
-            raise Refusal(415, "The body has to be application/json.")
+            raise Refusal(415, "The body must be application/json.")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refusal(415, "The body must not be coded.")
+            raise Refusal(415, "The body must not be compressed.")
         declared = headers.get(b"content-length", b"0")
         self.check_length(int(declared) if _NUMBER.fullmatch(declared) else self._max_body + 1)
 
 
 class _Fields:
-    """The header fields of a scope; a name that is there twice is no field to go by."""
+    """The header fields of a scope. ``get`` refuses a name that appears twice."""
 
     def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         self._fields = [(bytes(name).lower(), bytes(value).strip()) for name, value in fields]
@@ -280,7 +307,7 @@ def _path(scope: Mapping[str, Any]) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     path = path.removeprefix(root) if path.startswith(root + "/") else path
-    # A host decodes the path; what was coded might be read otherwise behind a proxy.
+    # A server decodes the path; a proxy might have read the encoded form differently.
     raw = scope.get("raw_path")
     if raw is not None and not bytes(raw).partition(b"?")[0].endswith(
         path.encode(errors="replace")
@@ -292,14 +319,14 @@ def _path(scope: Mapping[str, Any]) -> str:
 def _last_event_id(headers: _Fields) -> int:
     value = headers.get(b"last-event-id", b"0") or b"0"
     if not _NUMBER.fullmatch(value):
-        raise Refusal(400, "Last-Event-ID has to be the number of a frame.", code="invalid_id")
+        raise Refusal(400, "Last-Event-ID must be the number of a frame.", code="invalid_id")
     return int(value)
 
 
 def _keep(headers: _Fields) -> float:
     value = headers.get(b"x-stream-keep", b"0")
     if not _SECONDS.fullmatch(value):
-        raise Refusal(400, "X-Stream-Keep has to be a number of seconds.")
+        raise Refusal(400, "X-Stream-Keep must be a number of seconds.")
     return float(value)
 
 

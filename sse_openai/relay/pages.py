@@ -1,9 +1,10 @@
-"""What a relay shows of itself: its page, with the policy that holds it, and its description."""
+"""A relay's own pages: the HTML page with its security policy, and the OpenAPI document."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -11,21 +12,19 @@ from typing import Any, Final, Self
 
 from .guard import Fields
 
-__all__ = ["DESCRIPTION", "Page"]
-
 _INLINE: Final = rb"<%b(?:\s[^>]*)?>(.*?)</%b>"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One HTML file that needs no other, and may load none."""
+    """One self-contained HTML file, which may load no other."""
 
     body: bytes
     headers: Fields
 
     @classmethod
     def load(cls) -> Self:
-        """Read the page of the package."""
+        """Read the page in this package."""
         return cls.of(files(__package__).joinpath("page.html").read_bytes())
 
     @classmethod
@@ -60,6 +59,14 @@ def _sources(body: bytes, element: str) -> str:
     return " ".join((f"{element}-src", *(hashes or ["'none'"])))
 
 
+def model_list(models: Iterable[str]) -> dict[str, Any]:
+    """Return a list of models in the API's shape."""
+    entries = [
+        {"id": model, "object": "model", "created": 0, "owned_by": "relay"} for model in models
+    ]
+    return {"object": "list", "data": entries}
+
+
 def _answers(*statuses: str, **described: Any) -> dict[str, Any]:
     refused = {"$ref": "#/components/responses/Error"}
     answers = {status[1:]: answer for status, answer in described.items()}
@@ -68,10 +75,10 @@ def _answers(*statuses: str, **described: Any) -> dict[str, Any]:
 
 def _relayed(name: str) -> dict[str, Any]:
     stream = {
-        "description": "The API's answer as it is: frames as they come, or JSON.",
+        "description": "The API's answer, unchanged: frames as they arrive, or JSON.",
         "headers": {
             "X-Stream-Id": {
-                "description": "What the stream goes on under.",
+                "description": "The ID to resume the stream with.",
                 "schema": {"type": "string"},
             }
         },
@@ -129,11 +136,11 @@ DESCRIPTION: Final[dict[str, Any]] = {
     "openapi": "3.1.0",
     "info": {"title": "sse-openai relay", "version": "1"},
     "paths": {
-        "/": _read("A page to try it.", "HTML.", "text/html"),
+        "/": _read("A page for trying it out.", "HTML.", "text/html"),
         "/openapi.json": _read("This description.", "JSON.", "application/json"),
         "/v1/models": {
             "get": {
-                "summary": "The models that may be asked for.",
+                "summary": "The models that may be requested.",
                 "responses": _answers(
                     *("401", "403", "421", "429", "502", "504"),
                     _200={"description": "A list.", "content": {"application/json": {}}},
@@ -145,12 +152,12 @@ DESCRIPTION: Final[dict[str, Any]] = {
         "/v1/streams/{id}": {
             "parameters": [_STREAM_ID],
             "get": {
-                "summary": "Go on with a stream, after the caller's last frame.",
+                "summary": "Resume a stream after the caller's last frame.",
                 "parameters": [
                     {
                         "name": "Last-Event-ID",
                         "in": "header",
-                        "description": "How many frames the caller has.",
+                        "description": "The number of frames that the caller has.",
                         "schema": {"type": "integer", "minimum": 0, "default": 0},
                     }
                 ],
@@ -174,7 +181,7 @@ DESCRIPTION: Final[dict[str, Any]] = {
     "components": {
         "responses": {
             "Error": {
-                "description": "An error in the API's shape, of the relay or of the API.",
+                "description": "An error in the API's shape, from the relay or from the API.",
                 "content": {
                     "application/json": {
                         "schema": {

@@ -34,8 +34,6 @@ from .store import (
     StreamUnknown,
 )
 
-__all__ = ["RedisStore"]
-
 MAX_COUNT = 64
 """Frames of one XREAD, so that one answer stays small."""
 

@@ -15,17 +15,6 @@ from typing import Literal, Protocol, TypeAlias
 
 import anyio
 
-__all__ = [
-    "Batch",
-    "FramesTrimmed",
-    "MemoryStore",
-    "Outcome",
-    "Store",
-    "StoreFull",
-    "StreamInfo",
-    "StreamUnknown",
-]
-
 Outcome: TypeAlias = Literal["complete", "cut", "stopped", "abandoned", "lost"]
 """How a stream ended: by its upstream's end; cut off by the upstream; stopped by its caller;
 without readers; or with the process that read the upstream."""

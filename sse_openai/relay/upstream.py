@@ -1,4 +1,4 @@
-"""One request to the API behind a relay: frames of a stream, or the bytes of anything else."""
+"""One request from a relay to the API: frames of a stream, or the bytes of any other body."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from typing import Any, Final
 
 import anyio
 
-from sse_core import Client, EventStream, Request, Response
-from sse_core._errors import SSEError, TimeoutException
-from sse_core._frames import FrameSplitter
-from sse_core._http.messages import EVENT_STREAM
+from sse_core import (
+    Client,
+    EventStream,
+    FrameSplitter,
+    Request,
+    Response,
+    SSEError,
+    TimeoutException,
+)
 
 from .guard import Fields, Refusal
 
-__all__ = ["Upstream", "forwarded"]
-
 MAX_ERROR: Final = 2**20
-"""Bytes kept of an error's body; the official SDKs set no bound."""
+"""Bytes kept of an error's body; the official SDKs set no limit."""
 ERROR_TIME: Final = 10.0
-"""Seconds for the body of an error to come, once its head has."""
+"""Seconds for the body of an error to arrive, after its head."""
 
-# Of a request: what is the caller's to say to the API.
+# The header fields of a request that a caller may set for the API.
 _TO_UPSTREAM: Final = {b"idempotency-key", b"openai-beta", b"x-client-request-id"}
 _PRINTABLE: Final = re.compile(rb"[\x21-\x7e]([\x20-\x7e]{0,1022}[\x21-\x7e])?")
 
-# Of a response: what clients need. Not whose key it is, no cookies, nothing hop by hop.
+# The header fields of a response that clients need: none that identify the key, no cookies,
+# none that are hop-by-hop.
 _TO_CALLER: Final = re.compile(
     r"content-type|content-encoding|x-request-id|retry-after(-ms)?|x-should-retry"
     r"|x-ratelimit-[a-z-]{1,64}|openai-(processing-ms|version|model)"
@@ -35,7 +39,7 @@ _SECRETS: Final = (b"authorization", b"api-key")
 
 
 def forwarded(headers: Any) -> dict[str, str]:
-    """Return what the API is told of a caller's header fields."""
+    """Return the caller's header fields that go to the API."""
     return {
         bytes(name).decode(): bytes(value).decode()
         for name, value in headers
@@ -44,7 +48,7 @@ def forwarded(headers: Any) -> dict[str, str]:
 
 
 class _Body:
-    """Stands in the parser's place: takes every response, and parses none."""
+    """Replaces the parser: accepts every response, and parses none."""
 
     failed = False
     last_event_id = ""
@@ -73,7 +77,7 @@ class _Body:
 
 
 class Upstream:
-    """A response of the API: ``open`` it, take the items, and ``aclose`` it in any case."""
+    """A response from the API: ``open`` it, read its items, and always ``aclose`` it."""
 
     def __init__(self, request: Request, client: Client, max_frame_size: int | None) -> None:
         self._body = _Body(max_frame_size)
@@ -81,10 +85,10 @@ class Upstream:
         self._stream: EventStream[Any] = client.stream(request, reader=self._body)
 
     async def open(self) -> None:
-        """Ask, and wait for the response's head.
+        """Send the request, and wait for the response's head.
 
         Raises:
-            Refusal: there is none that could be handed on.
+            Refusal: there is no response that can be relayed.
         """
         try:
             await self._stream.__aenter__()
@@ -92,9 +96,9 @@ class Upstream:
             raise _refusal(504, "The API did not answer in time.", "upstream_timeout") from exc
         except SSEError as exc:
             raise _refusal(502, "The API could not be reached.", "upstream_unreachable") from exc
-        # A redirect would have the caller, or the key, go elsewhere.
+        # A redirect would send the caller, or the key, elsewhere.
         response = self._stream.response
-        coded = response.content_type == EVENT_STREAM and not self.is_stream
+        coded = response.content_type == "text/event-stream" and not self.is_stream
         if (
             response.status < 200
             or 300 <= response.status < 400
@@ -113,7 +117,7 @@ class Upstream:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the items are frames; of all else they are pieces of the body."""
+        """True if the items are frames; otherwise they are pieces of the body."""
         return self._stream.response.is_event_stream
 
     @property
@@ -133,11 +137,11 @@ class Upstream:
 
     @property
     def rest(self) -> bytes:
-        """What stands behind the last frame, once there are no more."""
+        """The bytes after the last frame, once there are no more frames."""
         return self._body.rest
 
     async def next_items(self) -> list[bytes]:
-        """Return what came next, frames or pieces; nothing at the end.
+        """Return the next frames or pieces; an empty list at the end.
 
         Raises:
             SSEError: the response was cut off.
@@ -148,14 +152,14 @@ class Upstream:
             return []
 
     async def read_error(self) -> bytes:
-        """Return the body of an error, or as much as came of it, without the server's key."""
+        """Return the body of an error, as far as it arrived, without the server's key."""
         body = bytearray()
         with anyio.move_on_after(ERROR_TIME):
             try:
                 while len(body) < MAX_ERROR and (pieces := await self.next_items()):
                     body += b"".join(pieces)
             except SSEError:
-                pass  # the status is the news
+                pass  # the status matters more
         return self._without_secrets(bytes(body[:MAX_ERROR]))
 
     def _without_secrets(self, body: bytes) -> bytes:

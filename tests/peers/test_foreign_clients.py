@@ -26,7 +26,7 @@ from sse_core import iter_events
 from sse_core._server.host import serve
 from sse_openai import Endpoint
 from sse_openai.mock import MockOpenAI, MockServer
-from sse_openai.mock.app import SCRIPT
+from sse_openai.mock.turn import SCRIPT
 from sse_openai.relay import Relay
 from sse_openai.sync import stream_chat
 from tests.peers.servers.launch import KINDS, Server

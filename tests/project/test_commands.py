@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sse_core.__main__ import main as sse
-from sse_core._command import run
+from sse_core.terminal import run
 from sse_openai.__main__ import main as sse_openai
 from tests.support.scripted_server import HEAD, Script, ScriptedServer, chunked
 

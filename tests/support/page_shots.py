@@ -14,7 +14,7 @@ from pathlib import Path
 from anyio.from_thread import start_blocking_portal
 
 from sse_openai.mock import MockOpenAI
-from sse_openai.mock.app import SCRIPT
+from sse_openai.mock.turn import SCRIPT
 from tests.sse_openai.relay.test_page import answer, finish, frame, refusal, url
 from tests.support import browser
 from tests.support.browser import Page, Site

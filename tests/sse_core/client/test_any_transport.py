@@ -25,7 +25,7 @@ from sse_openai import (
     read_chat,
 )
 from sse_openai.mock import MockOpenAI, Recording
-from sse_openai.mock.app import SCRIPT
+from sse_openai.mock.turn import SCRIPT
 from tests.support.shells import Cancelling, cancelled_at, on_every_way_to_cancel
 
 A = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'

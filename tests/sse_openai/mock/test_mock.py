@@ -18,8 +18,8 @@ from sse_core import serve
 from sse_core.asgi import Receive, Send
 from sse_openai import mock
 from sse_openai.mock import MockOpenAI, Recording
-from sse_openai.mock.app import SCRIPT
 from sse_openai.mock.sampler import Sampler
+from sse_openai.mock.turn import SCRIPT
 
 pytestmark = pytest.mark.anyio
 

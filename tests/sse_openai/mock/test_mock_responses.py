@@ -23,10 +23,9 @@ from sse_openai._endpoint import retry
 from sse_openai._responses.events import EVENTS
 from sse_openai.mock import MockServer
 from sse_openai.mock import responses as _mock_responses
-from sse_openai.mock.app import SCRIPT
 from sse_openai.mock.request import ResponsesRequest
 from sse_openai.mock.responses import Response
-from sse_openai.mock.turn import Token, Turn
+from sse_openai.mock.turn import SCRIPT, Token, Turn
 from tests.sse_openai.endpoint.test_responses_client import with_client
 from tests.sse_openai.mock.test_mock_faults import ask as ask_chat
 from tests.support.shells import Shell, on_every_shell

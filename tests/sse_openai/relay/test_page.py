@@ -18,7 +18,7 @@ from anyio.from_thread import start_blocking_portal
 
 from sse_openai import Endpoint, read_chat
 from sse_openai.mock import MockOpenAI, Recording
-from sse_openai.mock.app import SCRIPT
+from sse_openai.mock.turn import SCRIPT
 from sse_openai.relay import Relay
 from tests.support import browser
 from tests.support.browser import Page, Site

@@ -26,6 +26,7 @@ def guard(**options: Any) -> Guard:
         "origins": (),
         "hosts": None,
         "max_body": 100,
+        "max_concurrent": 1,
         "max_keep": 60.0,
     }
     return Guard(**defaults | options)

@@ -1,4 +1,4 @@
-"""What both commands share: how they write to a terminal, and how they end."""
+"""For commands that print text from a peer: safe output, and exit statuses."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ import sys
 from collections.abc import Callable
 
 from ._errors import ResponseError, SSEError
+from .lazy import publish
 
 __all__ = ["Output", "run"]
 
 INTERRUPTED = 130
-"""128 and the number of SIGINT: what shells expect of a command that Ctrl-C ended."""
+"""128 plus the number of SIGINT: the status shells expect after Ctrl-C."""
 
-# Control characters but line feed and tab, and the marks that turn or break the line:
-# a peer's text must not move a cursor, change a title or show itself backwards.
+# Control characters except line feed and tab, and the marks that reverse or break a line:
+# text from a peer must not move the cursor, change the title or appear backwards.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]"
 )
 
 
 def escaped(text: str) -> str:
-    """Return ``text`` with its control characters as escapes that can be read."""
+    """Return ``text`` with its control characters as readable escapes."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Output:
-    """Standard output for text from a peer, written at once.
+    """Standard output for text from a peer; every write is flushed.
 
-    On a terminal control characters are escaped; in a pipe or file they are kept.
+    On a terminal, control characters are escaped; in a pipe or file they are kept.
     """
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
-        # A character whose two halves come in two pieces is written when it is whole.
+        # A character whose surrogates arrive in two pieces is written once it is complete.
         self._halves = codecs.getincrementaldecoder("utf-16-le")("replace")
 
     def write(self, text: str, *, final: bool = False) -> None:
-        """Write ``text``; ``final`` also writes what waited for its second half."""
+        """Write ``text``; ``final`` also writes half a character that is still waiting."""
         text = self._halves.decode(text.encode("utf-16-le", "surrogatepass"), final)
         text = escaped(text) if self._terminal else text
         encoding = sys.stdout.encoding
@@ -48,9 +49,10 @@ class Output:
 
 
 def run(name: str, command: Callable[[], None]) -> int:
-    """Run a command; return its exit status, with one line on standard error if it failed.
+    """Run a command and return its exit status; an error is one line on standard error.
 
-    0 also when the reader of standard output has gone, 1 for errors, 130 for Ctrl-C.
+    The status is 0 on success and when the reader of standard output has gone, 1 for
+    errors, and 130 for Ctrl-C.
     """
     try:
         try:
@@ -61,7 +63,7 @@ def run(name: str, command: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes once more on its way out, and would complain.
+        # The interpreter flushes once more at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (SSEError, OSError, ValueError) as exc:
         text = " ".join(escaped(_explanation(exc)).split())
@@ -71,7 +73,7 @@ def run(name: str, command: Callable[[], None]) -> int:
 
 
 def _innermost(exc: BaseException) -> BaseException:
-    """Return what a task group wrapped, if it is one exception."""
+    """Return the exception that task groups wrapped, if there is only one."""
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc
@@ -81,3 +83,6 @@ def _explanation(exc: Exception) -> str:
     if isinstance(exc, ResponseError) and exc.body:
         return f"{exc}: {exc.body[:500].decode('utf-8', 'replace')}"
     return str(exc) or type(exc).__name__
+
+
+publish(globals())
