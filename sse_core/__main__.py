@@ -1,4 +1,4 @@
-"""The command ``sse``: print the events of any endpoint, as they come."""
+"""The command ``sse``: print the events of any endpoint as they arrive."""
 
 from __future__ import annotations
 
@@ -20,20 +20,26 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sse",
-        description="Print the events of a Server-Sent Events endpoint as they come: "
-        "what `curl -N` shows, but whole events only, and errors for what they are.",
+        description="Print the events of a Server-Sent Events endpoint as they arrive: "
+        "like `curl -N`, but only complete events, and errors are reported as such.",
     )
     parser.add_argument("url", metavar="URL")
-    parser.add_argument("-X", "--request", metavar="METHOD", help="default: GET, POST with a body")
+    parser.add_argument(
+        "-X", "--request", metavar="METHOD", help="default: GET, or POST with a body"
+    )
     parser.add_argument(
         "-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable"
     )
     body = parser.add_mutually_exclusive_group()
-    body.add_argument("-d", "--data", metavar="DATA", help="the body; @FILE reads a file, @- stdin")
-    body.add_argument("--json", metavar="DATA", help="as -d, with Content-Type: application/json")
+    body.add_argument(
+        "-d", "--data", metavar="DATA", help="the body; @FILE reads a file, @- reads stdin"
+    )
+    body.add_argument("--json", metavar="DATA", help="like -d, with Content-Type: application/json")
     parser.add_argument("--last-event-id", metavar="ID", default="", help="resume after this event")
-    parser.add_argument("-x", "--proxy", metavar="URL", help="default: of the environment")
-    parser.add_argument("--unix-socket", metavar="PATH", help="connect there, whatever URL says")
+    parser.add_argument("-x", "--proxy", metavar="URL", help="default: from the environment")
+    parser.add_argument(
+        "--unix-socket", metavar="PATH", help="connect to this socket, whatever the URL says"
+    )
     return parser
 
 

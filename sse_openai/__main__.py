@@ -1,4 +1,4 @@
-"""The command ``sse-openai``: chat with an endpoint, or a mock of one, in a terminal; relay it."""
+"""The command ``sse-openai``: chat with an endpoint, serve a mock of one, or relay one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from sse_core import serve
+from sse_core.asgi import ASGIApp
 from sse_core.terminal import Output, run
 
 from ._endpoint.client import stream_chat
@@ -32,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser(
-        "demo", help="stream an answer from a mock endpoint in this process, over a real socket"
+        "demo", help="stream an answer from a mock in this process, over a real socket"
     )
     demo.add_argument("prompt", metavar="PROMPT")
     demo.add_argument("--delay", type=float, default=0.02, metavar="SECONDS", help="between tokens")
@@ -41,18 +44,18 @@ def _parser() -> argparse.ArgumentParser:
     chat = commands.add_parser("chat", help="stream an answer from the configured endpoint")
     chat.add_argument("prompt", metavar="PROMPT")
     chat.add_argument("--model", default=os.environ.get("OPENAI_MODEL", "gpt-5-mini"))
-    chat.add_argument("--base-url", metavar="URL", help="default: OPENAI_BASE_URL, or OpenAI's")
+    chat.add_argument("--base-url", metavar="URL", help="default: OPENAI_BASE_URL, or OpenAI")
     chat.set_defaults(command=_chat)
 
-    mock = commands.add_parser("mock", help="serve the mock endpoint, for tests and trials")
+    mock = commands.add_parser("mock", help="serve a mock endpoint for tests and experiments")
     mock.add_argument("--host", default="127.0.0.1")
     mock.add_argument("--port", type=int, default=8000)
-    mock.add_argument("--script", metavar="FILE", help="what to answer: see docs/testing.md")
+    mock.add_argument("--script", metavar="FILE", help="the answers to give; see docs/testing.md")
     pace = mock.add_mutually_exclusive_group()
     pace.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="between tokens")
     pace.add_argument("--rate", type=float, metavar="N", help="tokens per second")
     mock.add_argument(
-        "--jitter", type=float, default=0.0, metavar="0..1", help="how irregular the pauses are"
+        "--jitter", type=float, default=0.0, metavar="0..1", help="the random share of each delay"
     )
     mock.add_argument("--seed", type=int, default=0, metavar="N", help="of the jitter; default: 0")
     mock.add_argument(
@@ -60,28 +63,28 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="MODEL=FILE",
-        help="a recorded stream, to answer requests for that model",
+        help="answer requests for MODEL with a recorded stream; repeatable",
     )
     mock.add_argument("--api-key", metavar="KEY", help="the only key to accept; default: any")
     mock.set_defaults(command=_mock)
 
     relay = commands.add_parser(
-        "relay", help="serve a page, and relay it to the configured endpoint; for one person"
+        "relay", help="serve a chat page and relay it to the configured endpoint, for one person"
     )
     relay.add_argument("--host", default="127.0.0.1")
     relay.add_argument("--port", type=int, default=8080)
-    relay.add_argument("--upstream", metavar="URL", help="default: OPENAI_BASE_URL, or OpenAI's")
+    relay.add_argument("--upstream", metavar="URL", help="default: OPENAI_BASE_URL, or OpenAI")
     relay.add_argument(
-        "--model", action="append", metavar="NAME", help="the only one to allow; may be repeated"
+        "--model", action="append", metavar="NAME", help="allow only this model; repeatable"
     )
     relay.add_argument(
-        "--token", action="append", default=[], help="one that callers bring; may be repeated"
+        "--token", action="append", default=[], help="accept this token from callers; repeatable"
     )
     relay.add_argument(
         "--allow-host",
         action="append",
         metavar="NAME",
-        help="what the relay is reached as; default: the names of the loopback interface",
+        help="accept requests for this host; repeatable; default: loopback names",
     )
     relay.set_defaults(command=_relay)
     return parser
@@ -91,8 +94,8 @@ async def _demo(options: argparse.Namespace) -> None:
     async with anyio.create_task_group() as tasks:
         port = await tasks.start(serve, MockOpenAI(delay=options.delay))
         await _print_answer("mock", options.prompt, f"http://127.0.0.1:{port}/v1", "demo")
-        # Not seen by coverage on CPython 3.11, which loses this frame in the await before;
-        # were it not run, the server would go on and no demo would end.
+        # Coverage on CPython 3.11 loses this frame in the await above. The line does run:
+        # without it, the server would continue and the demo would never end.
         tasks.cancel_scope.cancel()  # pragma: no cover
 
 
@@ -123,18 +126,14 @@ async def _mock(options: argparse.Namespace) -> None:
         recordings=recordings,
     )
     async with anyio.create_task_group() as tasks:
-        port = await tasks.start(
-            lambda *, task_status: serve(
-                app, host=options.host, port=options.port, task_status=task_status
-            )
-        )
+        port = await _serve(app, options, tasks)
         print(f"OPENAI_BASE_URL=http://{options.host}:{port}/v1", file=sys.stderr, flush=True)
 
 
 async def _relay(options: argparse.Namespace) -> None:
     loopback = options.host in ("127.0.0.1", "::1", "localhost")
     if not loopback and not options.token:
-        raise ValueError("others may reach this host: set a --token for those who shall ask")
+        raise ValueError("other machines can reach this host: set a --token for its callers")
     app = Relay(
         Endpoint(base_url=options.upstream),
         models=options.model,
@@ -142,11 +141,7 @@ async def _relay(options: argparse.Namespace) -> None:
         hosts=options.allow_host or (None if loopback else [options.host]),
     )
     async with anyio.create_task_group() as tasks:
-        port = await tasks.start(
-            lambda *, task_status: serve(
-                app, host=options.host, port=options.port, task_status=task_status
-            )
-        )
+        port = await _serve(app, options, tasks)
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(
             f"http://{host}:{port}/\n"
@@ -154,6 +149,11 @@ async def _relay(options: argparse.Namespace) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+async def _serve(app: ASGIApp, options: argparse.Namespace, tasks: TaskGroup) -> int:
+    """Serve an application in the background; return its port."""
+    return await tasks.start(partial(serve, app, host=options.host, port=options.port))
 
 
 async def _print_answer(model: str, prompt: str, base_url: str | None, key: str | None) -> None:

@@ -1,6 +1,6 @@
-"""The fixture ``mock_openai`` for pytest, which finds this module by its entry point.
+"""The pytest fixture ``mock_openai``; pytest finds this module by its entry point.
 
-It is imported whenever pytest starts, so it imports nothing else before it is asked for.
+It is imported whenever pytest starts, so it imports the mock only when the fixture is used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An OpenAI-compatible endpoint that needs no model and no network, for tests.
+"""An OpenAI-compatible endpoint for tests, which needs no model and no network.
 
-``MockOpenAI`` is an ASGI application that says what a script tells it to; ``MockServer``
-serves one over HTTP from a thread; pytest has that as the fixture ``mock_openai``.
+``MockOpenAI`` is an ASGI application that gives the answers of a script; ``MockServer``
+serves one over HTTP from a thread, and pytest offers that as the fixture ``mock_openai``.
 docs/testing.md shows how to use them, and describes scripts.
 """
 

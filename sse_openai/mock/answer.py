@@ -1,4 +1,4 @@
-"""One answer of a script, what is sent of it, and which request gets it."""
+"""The answers of a script: what each one sends, and which request gets it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_FAULT: Final = Fault()
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Answer:
-    """One answer of a script, checked."""
+    """One answer of a script, validated."""
 
     when: Mapping[str, str] = field(default_factory=dict)
     times: float = 1
@@ -39,10 +39,10 @@ class Answer:
     recording: Recording | None = None
     fault: Fault = NO_FAULT
     speaks: bool = False
-    """Whether it says what the answer is made of; else that is made up."""
+    """True if the script gives the contents of the answer; otherwise they are made up."""
 
     def turn(self, request: AnyRequest, tokens: Sequence[str], seconds: Iterator[float]) -> Turn:
-        """Return what it says; made up of ``tokens``, or of tools, where it says nothing."""
+        """Return its contents; made up from ``tokens`` or tools if the script gives none."""
         if not self.speaks:
             turn = made_up_turn(request, tokens, seconds)
             reason = self.finish_reason or turn.finish_reason
@@ -62,7 +62,7 @@ class Answer:
         )
 
     def reply(self, say: Callable[[], Reply]) -> Reply:
-        """Return what is sent, faults and all; ``say`` is asked for what it says."""
+        """Return the reply with its faults; ``say`` makes the reply of a turn if it is needed."""
         if self.recording is not None:
             reply = stream_reply(self.recording.pieces)
         elif self.body is not None:
@@ -79,7 +79,7 @@ class Answer:
 
     @property
     def path(self) -> str:
-        """The pattern of paths that it is for."""
+        """The pattern of the paths it answers."""
         return self.when.get("path", "*")
 
     def fits(self, path: str, model: str, user: str) -> bool:
@@ -91,7 +91,7 @@ class Answer:
 
 
 class Answers:
-    """Those that are left: in order, the first one that fits."""
+    """The answers that are left. A request gets the first one that fits."""
 
     def __init__(self) -> None:
         self._left: list[tuple[Answer, float]] = []
@@ -103,13 +103,13 @@ class Answers:
             self._paths.add(answer.path)
 
     def scripted(self, path: str) -> bool:
-        """Whether there ever were any for that path."""
+        """True if there have ever been answers for that path."""
         return any(fnmatchcase(path, pattern) for pattern in self._paths)
 
     def take(self, path: str, model: str = "", user: str = "", *, body: bool) -> Answer | None:
-        """Return the answer to a request; None where the script has none for it.
+        """Return the answer to a request; None if the script has none for it.
 
-        A request without a body is answered by what names its path, and does not speak.
+        A request without a body gets only answers that name a path and have no contents.
         """
         for index, (answer, left) in enumerate(self._left):
             if answer.fits(path, model, user) and (

@@ -1,15 +1,15 @@
 """OpenAI-compatible endpoints that need no model and no network: an ASGI application.
 
-Chat completions, responses and models, with or without ``/v1``, and at ``/openapi.json``
-what they take and give. Nothing is random and no clock is read: the same requests in the
-same order get the same bytes, ``id``, ``created`` and ``x-request-id`` included.
+It serves chat completions, responses and models, with or without ``/v1``, and describes them
+at ``/openapi.json``. Nothing is random and no clock is read: the same requests in the same
+order get the same bytes, including ``id``, ``created`` and ``x-request-id``.
 
 body -> request -> Answer of the script -> Turn -> Reply, with its Fault -> send()
 
-What goes out, and when, is decided before the first byte leaves; a request that is refused
-is refused whole. Only ``MockOpenAI`` reads, sleeps and sends; a client that goes away ends
-that at once. ``MockServer`` serves one over HTTP from a thread; pytest has it as the fixture
-``mock_openai``. docs/testing.md shows how to use them, and describes scripts.
+The contents and timing of a reply are decided before its first byte is sent, so a refused
+request gets no part of an answer. Only ``MockOpenAI`` reads, sleeps and sends, and it stops
+immediately when the client goes away. ``MockServer`` serves one over HTTP from a thread;
+pytest offers it as the fixture ``mock_openai``. docs/testing.md describes all this.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ from .turn import SCRIPT, Turn, pace
 Respond: TypeAlias = Callable[[int, "LoggedRequest"], Reply]
 
 MAX_BODY: Final = 10 * 2**20
-"""Bytes of a request body; what is longer gets 413."""
+"""Maximum bytes of a request body; a longer one gets 413."""
 MAX_LOG: Final = 1000
-"""Requests that are remembered; the oldest goes first."""
+"""Number of requests kept in the log; the oldest are dropped first."""
 ABORT: Final = "sse_toolkit.abort"
-"""The message by which our own server closes a connection without a response's end."""
+"""The message that makes our own server close a connection without ending the response."""
 
 
 @dataclass(slots=True, repr=False)
 class LoggedRequest:
-    """One request, as it arrived. Its ``repr`` shows nothing of headers and body."""
+    """One request, as it arrived. Its ``repr`` shows neither headers nor body."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: Headers
-    """By name, whatever the case."""
+    """By name, ignoring case."""
     body: bytes = b""
-    """Empty until it was read, and where it was not: no such path, or a wrong key."""
+    """Empty until it has been read; never read if the path or the key is wrong."""
 
     @property
     def json(self) -> Any:
-        """The body as JSON; ``json.JSONDecodeError`` where it is none."""
+        """The body parsed as JSON; raises ``json.JSONDecodeError`` if it is not JSON."""
         return json.loads(self.body)
 
     def __repr__(self) -> str:
@@ -76,28 +76,29 @@ class MockOpenAI:
     """An ASGI application that answers as the OpenAI API does.
 
     Args:
-        script: the tokens to answer everything with, or the answers to give, one after the
-            other: a ``Script``, or the objects that a script file holds. If None, an
-            explanation of Server-Sent Events.
-        api_key: the key that requests have to bring; if None, any will do, but not none.
+        script: either the tokens of every answer, or the answers to give one after the
+            other: a ``Script``, or the objects of a script file. By default, every answer
+            explains Server-Sent Events.
+        api_key: the key that requests must carry; if None, any key is accepted, but one
+            must be present.
         delay: seconds before each token.
-        rate: tokens per second, in place of ``delay``.
-        jitter: how much of each delay is left to chance, from 0 to 1.
-        seed: of that chance: the same requests get the same delays again.
-        recordings: a request whose ``model`` is one of these names gets that recording.
+        rate: tokens per second, instead of ``delay``.
+        jitter: the random share of each delay, from 0 to 1.
+        seed: seed of that randomness; the same requests get the same delays again.
+        recordings: recordings by model name, for requests that name such a ``model``.
 
     Raises:
-        ScriptError: the script is none.
-        ValueError: a number that is out of its range.
+        ScriptError: the script is not valid.
+        ValueError: a number is out of range.
 
-    What it makes of a request that no script answers, which may name any model:
+    A request that no script answers may name any model. It is answered by these rules:
 
-    * Each of the ``n`` choices says the same; those of a stream take turns, token by token.
+    * Each of the ``n`` choices has the same text; in a stream they alternate token by token.
     * ``max_tokens``, ``max_completion_tokens`` and ``max_output_tokens`` count tokens of the
-      answer, or fragments of tool calls. ``stop`` is looked for in the text within that limit.
-    * Of ``tools``, those whose names occur in the last message are called, if that message
-      is the user's. ``tool_choice``: ``"none"`` calls none, ``"required"`` the first where
-      none is named, a function that function. ``parallel_tool_calls: false`` leaves one.
+      answer, or fragments of tool calls. ``stop`` applies to the text within that limit.
+    * If the last message is the user's, the ``tools`` whose names occur in it are called.
+      ``tool_choice``: ``"none"`` calls none; ``"required"`` calls the first one if none is
+      named; a function calls that function. ``parallel_tool_calls: false`` keeps one call.
       Arguments are made up to fit ``parameters``, with the required properties only.
     * ``usage``: one prompt token for every four bytes of each message's text, rounded up;
       one completion token for every token or fragment sent, over all choices.
@@ -138,14 +139,14 @@ class MockOpenAI:
 
     @property
     def requests(self) -> list[LoggedRequest]:
-        """The requests so far, refused ones too: the last 1000, in the order of arrival."""
+        """The last 1000 requests in the order of arrival, including refused ones."""
         return list(self._log)
 
     def script(self, *answers: Script | Mapping[str, Any] | str | os.PathLike[str]) -> None:
-        """Add answers to the script: each an object of it, a ``Script``, or the path of one.
+        """Add answers to the script: objects of a script, ``Script`` values, or paths of scripts.
 
         Raises:
-            ScriptError: one of them is none.
+            ScriptError: one of them is not valid; then none is added.
             OSError: a file cannot be read.
         """
         scripts = []
@@ -184,7 +185,7 @@ class MockOpenAI:
             task_group.cancel_scope.cancel()
 
     def _admit(self, scope: Mapping[str, Any], request: LoggedRequest) -> Respond:
-        """Return what answers such a request, by its path, its method and its key."""
+        """Return the function that answers a request, after checking path, method and key."""
         asked = request.method
         path = request.path.removeprefix(scope.get("root_path", "")).removeprefix("/v1")
         method, respond = self._route(path)
@@ -239,7 +240,7 @@ class MockOpenAI:
         if expected is not None and not hmac.compare_digest(
             key.encode("latin-1"), expected.encode()
         ):
-            # The API repeats a part of the key here. Errors end in logs: this one does not.
+            # The API repeats part of the key here. The mock does not, because errors are logged.
             raise Refusal(
                 "Incorrect API key provided.",
                 status=401,
@@ -312,9 +313,9 @@ def _logged(scope: Mapping[str, Any]) -> LoggedRequest:
 
 
 async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
-    """Return the request's body; None if the client has gone before its end."""
+    """Return the request's body; None if the client left before its end."""
     declared = headers.get("content-length", "")
-    # Up to 19 digits: int() refuses thousands of them with an error of its own.
+    # At most 19 digits: int() raises an error for thousands of them.
     if len(declared) > 19 or (declared.isdigit() and int(declared) > MAX_BODY):
         raise _too_large()
     body = bytearray()
@@ -337,10 +338,10 @@ async def _play(reply: Reply, request_id: tuple[bytes, bytes], send: Send, *, ab
     headers = [*reply.headers, request_id]
     if reply.wait:
         await anyio.sleep(reply.wait)
-    with suppress(OSError):  # the client has gone: nothing is left to do
+    with suppress(OSError):  # the client has gone
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         for pause, data in reply.pieces:
-            # Also for 0: a checkpoint, or a client's going would be noticed too late.
+            # Even for 0: without a checkpoint, a client that leaves is noticed too late.
             await anyio.sleep(pause)
             await send({"type": "http.response.body", "body": data, "more_body": True})
         if reply.end == "complete":
@@ -348,13 +349,13 @@ async def _play(reply: Reply, request_id: tuple[bytes, bytes], send: Send, *, ab
         elif abort:
             await send({"type": ABORT, "reset": reply.end == "reset"})
         else:
-            raise ResponseCut("the response is cut here, as the script has it")
+            raise ResponseCut("the script cuts the response off here")
 
 
 class ResponseCut(Exception):
-    """What makes servers without ``sse_toolkit.abort`` close the connection, and log it."""
+    """Makes servers without ``sse_toolkit.abort`` close the connection, and log this."""
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    await receive()  # the body has been read: what comes is http.disconnect
+    await receive()  # the body has been read, so this is http.disconnect
     scope.cancel()

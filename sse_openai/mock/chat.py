@@ -1,4 +1,4 @@
-"""A turn -> a chat completion as the API writes it: whole, or in chunks."""
+"""A turn -> a chat completion in the API's format: whole, or in chunks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CREATED: Final = 1_700_000_000
 """Every ``created``, in Unix seconds."""
 
 _KEYS: Final = {"reasoning": "reasoning_content", "text": "content", "refusal": "refusal"}
-"""What DeepSeek and most others call a reasoning; OpenAI's own chats have none."""
+"""``reasoning_content`` is DeepSeek's name, used by most others; OpenAI's chats have none."""
 
 
 class Completion:
@@ -26,7 +26,7 @@ class Completion:
         self._turn = turn
 
     def reply(self, *, stream: bool) -> Reply:
-        """Return what is sent, and when."""
+        """Return the reply, with its timing."""
         if stream:
             return stream_reply(self._pieces())
         pause = self._turn.seconds
@@ -63,7 +63,7 @@ class Completion:
         yield 0.0, event("[DONE]")
 
     def _deltas(self) -> Iterator[tuple[float, dict[str, Any]]]:
-        """Yield what each chunk adds, and the pause before it."""
+        """Yield the pause before each chunk, and the choice in it."""
         choices = range(self._request.n)
         opening = {"role": "assistant", "content": "" if self._turn.has_content else None}
         for choice in choices:
@@ -71,7 +71,7 @@ class Completion:
         last: Part | None = None
         for token in self._turn.tokens:
             for choice in choices:
-                pause = token.pause if choice == 0 else 0.0  # once for all that are abreast
+                pause = token.pause if choice == 0 else 0.0  # once for all choices
                 if isinstance(token.part, int) and token.part != last:
                     begun = {"index": token.part, **self._call(choice, token.part, "")}
                     yield pause, self._choice(choice, {"tool_calls": [begun]})
@@ -111,7 +111,7 @@ class Completion:
         }
 
     def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any] | None:
-        """Return the logarithm of one for each token of a text: a script is sure of itself."""
+        """Return log(1) for each token of the text: a script has no alternatives."""
         if not (self._request.logprobs and self._turn.has_content):
             return None
         content = []

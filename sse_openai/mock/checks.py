@@ -1,7 +1,7 @@
-"""A place in a JSON document, and the value there -> what is made of it, or what is wrong.
+"""Checks for JSON values: a place and the value there -> the value to use, or a ``Misfit``.
 
-Each of these functions is a check, or makes one. A ``Misfit`` says where a value does not
-fit, what was expected there and what was found.
+Each function here is a check, or makes one. A ``Misfit`` says where a value does not fit,
+what was expected there and what was found.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Misfit(Exception):
 
 
 Read: TypeAlias = Callable[[str, Any], Any]
-"""Place and value -> what is made of it; or a Misfit."""
+"""Takes a place and a value; returns the value to use, or raises Misfit."""
 
 
 def unexpected(place: str, expected: str, value: Any) -> Misfit:
@@ -65,7 +65,7 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Read:
     limits = f"above {low}" if above else f"at least {low}" if high == math.inf else "from 0 to 1"
 
     def read(place: str, value: Any) -> float:
-        # Compared with what float() can take: it refuses larger integers.
+        # The upper limit is for float(), which raises an error for larger integers.
         if type(value) not in (int, float) or not (
             low <= value <= min(high, sys.float_info.max) and not (above and value == low)
         ):
@@ -76,7 +76,7 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Read:
 
 
 def endless(read: Read) -> Read:
-    """Null is for ever."""
+    """Read null as infinity."""
     return lambda place, value: math.inf if value is None else read(place, value)
 
 
@@ -134,9 +134,9 @@ def read_headers(place: str, value: Any) -> tuple[tuple[bytes, bytes], ...]:
     for key, item in value.items():
         name = str(key)
         if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
-            raise unexpected(place, "names of headers", key)
+            raise unexpected(place, "a header name", key)
         if name.lower() in ("content-type", "content-length", "transfer-encoding"):
-            raise Misfit(f"{place}.{name}", "it is not among those that can be added")
+            raise Misfit(f"{place}.{name}", "this header cannot be added")
         text = str(item) if type(item) is int else read_header_value(f"{place}.{name}", item)
         fields.append((name.lower().encode(), text.encode()))
     return tuple(fields)

@@ -1,4 +1,4 @@
-"""Errors as endpoints report them: in place of an answer, and in the middle of a stream."""
+"""Errors as endpoints report them: instead of an answer, and in the middle of a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .reply import dumps, event, utf8
 
 
 class Refusal(Exception):
-    """A request that gets an error, in the API's shape."""
+    """A request that is answered with an error, in the API's shape."""
 
     def __init__(
         self,
@@ -38,19 +38,19 @@ _DEFAULTS: Final = {
     404: ("invalid_request_error", "model_not_found"),
     429: ("requests", "rate_limit_exceeded"),
 }
-"""The type and code that the API gives most often with a status."""
+"""The type and code that the API uses most often for a status."""
 
 
 def error_object(fields: Mapping[str, Any], status: int = 500) -> dict[str, Any]:
-    """Return the error of that status, with the fields that are given."""
+    """Return the usual error of a status, overridden by the given fields."""
     default = ("server_error", None) if status >= 500 else ("invalid_request_error", None)
     type, code = _DEFAULTS.get(status, default)
-    message = f"{phrases.get(status, 'Error')}, as the script has it."
+    message = f"{phrases.get(status, 'Error')}, as scripted."
     return {"message": message, "type": type, "param": None, "code": code, **fields}
 
 
 Shape = Callable[[dict[str, Any], dict[str, Any]], bytes]
-"""The error, and the chunk that it stands in, without choices."""
+"""Takes the error, and the chunk to put it in, without choices."""
 
 
 def _choice(error: dict[str, Any], chunk: dict[str, Any]) -> bytes:
@@ -73,22 +73,22 @@ SHAPES: Final[dict[str, Shape]] = {
     "text": lambda error, _: event(error["message"], "error"),
     "object": lambda error, _: event({**error, "object": "error"}),
     "beside": lambda error, _: event({"error": error, "message": error["message"]}),
-    # Not a field that anybody reads: only the truncation shows.
+    # Parsers ignore this field, so only the truncation is visible.
     "field": lambda error, _: b"error: " + utf8(dumps(error)) + b"\n\n",
     "choice": _choice,
     "empty": _empty,
     "failed": lambda error, _: event({"error": error}),
 }
-"""The shapes of an error in a stream, by the names that scripts have for them."""
+"""The shapes of an error in a stream, by their names in scripts."""
 
 CHAT_SHAPES: Final = ("choice", "empty")
-"""Those that only a chat can have."""
+"""Shapes that only chats can have."""
 
 
 def error_events(
     shape: str, error: dict[str, Any], *, chunk: dict[str, Any] | None, sequence_number: int = 0
 ) -> bytes:
-    """Return the end of a stream that fails; ``chunk`` is None in a stream of a response."""
+    """Return the end of a failing stream; ``chunk`` is None in a stream of the Responses API."""
     if chunk is None:
         if shape in ("openai", "failed", *CHAT_SHAPES):
             shape, error = "named", {"error": error}

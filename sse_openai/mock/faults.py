@@ -1,4 +1,4 @@
-"""A reply -> the same reply as a broken peer or network delivers it. No I/O, nothing random."""
+"""A reply -> the reply as a broken peer or network would deliver it. No I/O, no randomness."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ BOM: Final = "\N{BYTE ORDER MARK}".encode()
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Fault:
-    """What becomes of a reply on its way. The default is: nothing."""
+    """What goes wrong with a reply. By default, nothing does."""
 
     cut: int | None = None
-    """Bytes of the body after which the connection is closed, without the response's end."""
+    """Close the connection after this many bytes of the body, without ending the response."""
     by: Literal["fin", "reset"] = "fin"
     """How it is closed."""
     silence: float | None = None
-    """Seconds without a byte, ``math.inf`` for ever."""
+    """Seconds without a byte; ``math.inf`` means forever."""
     after: int = 0
     """Bytes of the body before the silence."""
     comments: float | None = None
-    """How many comments make up the stream, instead of events; ``math.inf`` for no end."""
+    """Number of comments to send instead of events; ``math.inf`` means no end."""
     every: float = 0.0
     """Seconds before each comment."""
     content_type: str | None = None
-    """In place of what the body is."""
+    """Sent instead of the body's real content type."""
     bom: bool = False
-    """Whether the stream begins with a byte order mark."""
+    """True if the stream begins with a byte order mark."""
     line_end: str = "lf"
-    """Of the stream's lines: ``lf``, ``cr`` or ``crlf``."""
+    """The line end of the stream: ``lf``, ``cr`` or ``crlf``."""
     chunk: int | None = None
-    """Bytes in each piece; 1 is bytewise."""
+    """Bytes in each piece; 1 sends byte by byte."""
     done: bool = True
-    """Whether the stream has its last event."""
+    """False if the stream lacks its last event."""
     json: bool = False
-    """Whether what was asked for as a stream is answered in one piece of JSON."""
+    """True if a request for a stream is answered with a single JSON body."""
 
     def applied(self, reply: Reply) -> Reply:
-        """Return the reply with the faults in it."""
+        """Return the reply with these faults."""
         pieces = reply.pieces
         if reply.streamed:
             pieces = self._stream(pieces)
@@ -89,7 +89,7 @@ def _rechunked(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
 
 
 def _cut(pieces: Iterable[Piece], left: int) -> Iterator[Piece]:
-    """Yield what is up to that many bytes, at least a piece without any: the head."""
+    """Yield the first ``left`` bytes, after an empty piece that sends the head."""
     yield 0.0, b""
     for pause, data in pieces:
         if left <= 0:

@@ -1,7 +1,7 @@
-"""What the mock takes and gives, as an OpenAPI 3.1 document.
+"""The mock's requests and responses, as an OpenAPI 3.1 document.
 
-A body that its schema forbids is answered 400. One that it allows may still be: what no
-field says alone stands in the descriptions.
+A body that its schema forbids gets 400. A body that it allows may get 400 as well: the
+descriptions give the rules that concern several fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def description() -> Schema:
         "info": {
             "title": "Mock of the OpenAI API",
             "version": __version__,
-            "description": "A field of a request that is null is as good as absent.",
+            "description": "A field of a request that is null is treated as missing.",
         },
         "servers": [{"url": "/v1"}, {"url": "/"}],
         "security": [{"key": []}],
@@ -49,7 +49,7 @@ def description() -> Schema:
             "/responses/{response_id}": {
                 "get": _operation(
                     "Response",
-                    "Only what was created with background and stream can be streamed again.",
+                    "Only a response created with background and stream can be streamed again.",
                     streamed=True,
                     parameters=[
                         _ID,
@@ -61,16 +61,16 @@ def description() -> Schema:
             "/responses/{response_id}/cancel": {
                 "post": _operation(
                     "Response",
-                    "Only what was created with background can be cancelled.",
+                    "Only a response created with background can be cancelled.",
                     parameters=[_ID],
                 )
             },
-            "/models": {"get": _operation("ModelList", "The recordings, and one for all else.")},
+            "/models": {"get": _operation("ModelList", "The recordings, and one more model.")},
             "/openapi.json": {
                 "get": {
                     "description": "This document.",
                     "security": [],
-                    "responses": {"200": _json("It.", {"type": "object"})},
+                    "responses": {"200": _json("The document.", {"type": "object"})},
                 }
             },
         },
@@ -91,11 +91,11 @@ def _operation(
 ) -> Schema:
     done = _json("The answer.", _ref(result))
     if streamed:
-        done["description"] = "The answer; as events where stream is true."
+        done["description"] = "The answer; as events if stream is true."
         done["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     errors = {"401": "No key, or a wrong one."}
     if body or parameters:
-        errors["400"] = "The request is not what it should be."
+        errors["400"] = "The request is invalid."
     if body:
         errors["413"] = "The body is too long."
     if parameters:
@@ -105,7 +105,7 @@ def _operation(
         "responses": {
             "200": done,
             **{status: _json(why, _ref("Error")) for status, why in sorted(errors.items())},
-            "default": {"description": "What the script has."},
+            "default": {"description": "As scripted."},
         },
     }
     if parameters:

@@ -1,4 +1,4 @@
-"""What is sent, in which pieces, after which pauses, and how it ends: values, no I/O."""
+"""Replies: their pieces, the pauses between them, and how they end. Values, no I/O."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sse_core import ServerSentEvent, encode
 
 Header: TypeAlias = tuple[bytes, bytes]
 Piece: TypeAlias = tuple[float, bytes]
-"""Seconds to wait, ``math.inf`` for ever, then what to send."""
+"""Seconds to wait (``math.inf`` means forever), and the bytes to send then."""
 End: TypeAlias = Literal["complete", "fin", "reset"]
-"""Whether the response gets its end, or the connection is closed without it, and how."""
+"""``complete`` ends the response; otherwise the connection is closed without an end."""
 
 EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
 
@@ -29,7 +29,7 @@ class Reply:
     headers: tuple[Header, ...]
     pieces: Iterable[Piece]
     streamed: bool = False
-    """Whether the body is an event stream."""
+    """True if the body is an event stream."""
     wait: float = 0.0
     """Seconds before the head."""
     end: End = "complete"
@@ -50,13 +50,13 @@ def stream_reply(pieces: Iterable[Piece], *, status: int = 200) -> Reply:
 
 
 def event(value: Any, name: str | None = None) -> bytes:
-    """Return an event whose data is ``value`` as JSON, or a text as it is."""
+    """Return an event whose data is ``value`` as JSON, or unchanged if it is a str."""
     data = value if isinstance(value, str) else dumps(value)
     return encode(ServerSentEvent(data, event=name or "message"))
 
 
 def dumps(value: Any) -> str:
-    # Not escaped, as from the API: characters of several bytes are a client's daily bread.
+    # Not escaped, like the API's JSON, so that clients meet characters of several bytes.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -68,10 +68,10 @@ def utf8(text: str) -> bytes:
 class Recording:
     """A recorded event stream, with the pauses in which it arrived.
 
-    The file holds the bytes of the stream as they are. A line ``: pause 0.25`` says that
-    the recording waited there for 0.25 seconds; such lines are not sent. To the format
-    they are comments, so a recording is itself a valid event stream. Between two pauses
-    everything is sent in one piece.
+    The file contains the unchanged bytes of the stream. A line ``: pause 0.25`` says that the
+    stream paused there for 0.25 seconds; such lines are not sent. The format treats them as
+    comments, so a recording is itself a valid event stream. Everything between two pauses is
+    sent in one piece.
     """
 
     pieces: tuple[Piece, ...]
@@ -79,7 +79,7 @@ class Recording:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Recording:
-        """Read a recording; a stream without pauses is one as well."""
+        """Read a recording; a stream without pauses is also a recording."""
         first, *rest = re.split(
             rb"(?:\A|(?<=[\r\n])): pause (\d+(?:\.\d+)?)(?:\r\n|\r|\n|\Z)", data
         )
@@ -93,5 +93,5 @@ class Recording:
 
     @property
     def body(self) -> bytes:
-        """All that is sent."""
+        """All the bytes that are sent."""
         return b"".join(data for _, data in self.pieces)

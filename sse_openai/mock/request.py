@@ -1,7 +1,7 @@
-"""A request's body -> what it asks of the mock, or the error that the API would answer.
+"""A request's body -> the request it makes, or the error that the API would return.
 
-Nothing is made up and nothing is let through: a field of the wrong type, a value out of
-range or a combination that the API refuses is a ``Refusal``, with the field's name.
+The mock is as strict as the API: a field of the wrong type, a value out of range or a
+forbidden combination raises ``Refusal``, which names the field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .reply import utf8
 T = TypeVar("T")
 
 MAX_CHOICES: Final = 128
-"""The specification's limit of ``n``."""
+"""The specification's limit for ``n``."""
 ROLES: Final = ("developer", "system", "user", "assistant", "tool", "function")
 
 
@@ -32,7 +32,7 @@ class _Tool:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class AnyRequest:
-    """What a valid request asks for, whichever API it is for."""
+    """The fields of a valid request that both APIs have."""
 
     model: str
     user: str
@@ -42,7 +42,7 @@ class AnyRequest:
     stop: tuple[str, ...] = ()
     max_tokens: int | None
     calls: tuple[_Tool, ...]
-    """The tools to call; none of them for an answer in text."""
+    """The tools to call; empty for an answer in text."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class ChatRequest(AnyRequest):
 
     @classmethod
     def from_body(cls, body: bytes) -> ChatRequest:
-        """Read a request's body; Refusal for what the API would refuse."""
+        """Read a request's body; raise Refusal if the API would refuse it."""
         fields = _Fields.from_body(body)
         model = _read_model(fields)
         fields.required("messages", list)
@@ -92,7 +92,7 @@ class ResponsesRequest(AnyRequest):
 
     @classmethod
     def from_body(cls, body: bytes) -> ResponsesRequest:
-        """Read a request's body; Refusal for what the API would refuse."""
+        """Read a request's body; raise Refusal if the API would refuse it."""
         fields = _Fields.from_body(body)
         model = _read_model(fields)
         instructions = fields.optional("instructions", str)
@@ -126,9 +126,9 @@ class ResponsesRequest(AnyRequest):
 
 
 class _Fields:
-    """A JSON object of the request, and where it stands. Every misfit is a Refusal.
+    """A JSON object in the request, and its path. A field that does not fit raises Refusal.
 
-    To the API a field that is null is as good as absent.
+    Like the API, it treats a field that is null as missing.
     """
 
     def __init__(self, values: dict[str, Any], path: str = "") -> None:
@@ -140,7 +140,7 @@ class _Fields:
         try:
             values = json.loads(body, parse_constant=_finite, parse_float=_finite)
         except ValueError:
-            # Not JSON, not UTF-8, or an integer of more digits than int() reads.
+            # Not JSON, not UTF-8, or an integer with more digits than int() accepts.
             raise Refusal("We could not parse the JSON body of your request.") from None
         if type(values) is not dict:
             raise Refusal(f"Invalid body: expected an object, but got {_json_type(values)}.")
@@ -148,7 +148,7 @@ class _Fields:
 
     def optional(self, name: str, kind: type[T]) -> T | None:
         value = self._values.get(name)
-        # type() rather than isinstance(): to Python, True is an integer.
+        # type(), not isinstance(): in Python, True is an integer.
         if value is None or type(value) is kind:
             return value
         raise self.invalid_type(name, kind, value)
@@ -163,7 +163,7 @@ class _Fields:
 
     def integer(self, name: str, low: int, high: int | None = None) -> int | None:
         value = self.optional(name, int)
-        # The value is not repeated: str() refuses thousands of digits.
+        # The message omits the value: str() raises an error for thousands of digits.
         if value is not None and value < low:
             raise self.invalid(name, f"expected a value >= {low}", "integer_below_min_value")
         if value is not None and high is not None and value > high:
@@ -171,7 +171,7 @@ class _Fields:
         return value
 
     def strings(self, name: str) -> list[str]:
-        """Return a field that holds a string or an array of strings."""
+        """Return the strings of a field: one string, or an array of them."""
         value = self._values.get(name)
         if type(value) is not list:
             text = self.optional(name, str)
@@ -185,7 +185,7 @@ class _Fields:
         return _Fields(self.required(name, dict), f"{self._path}{name}.")
 
     def objects(self, name: str) -> list[_Fields]:
-        """Return the objects of an array; none where the field is absent."""
+        """Return the objects in an array; empty if the field is missing."""
         objects = []
         for index, item in enumerate(self.optional(name, list) or ()):
             if type(item) is not dict:
@@ -242,7 +242,10 @@ def _count(texts: Iterable[str]) -> int:
 
 
 def _read_messages(messages: list[_Fields]) -> tuple[list[str], str, str]:
-    """Return each message's text, the last one of the user's, and that again if it is the last."""
+    """Return each message's text, the user's last one, and the question.
+
+    The question is the user's last text if no other message follows it; otherwise it is empty.
+    """
     roles = [message.required("role", str) for message in messages]
     for message, role in zip(messages, roles, strict=True):
         if role not in ROLES:
@@ -254,7 +257,7 @@ def _read_messages(messages: list[_Fields]) -> tuple[list[str], str, str]:
 
 
 def _read_input(fields: _Fields) -> tuple[list[str], str, str]:
-    """Return what ``_read_messages`` does, of a text or of a list of items."""
+    """Like ``_read_messages``, for ``input``: a text or a list of items."""
     if fields.has("input", str):
         text = fields.required("input", str)
         return [text], text, text
@@ -269,7 +272,8 @@ def _read_input(fields: _Fields) -> tuple[list[str], str, str]:
         if type == "message" or (type is None and item.required("role", str))
     ]
     texts, user, question = _read_messages(messages)
-    # What follows the user's last message is no question: the output of a call, say.
+    # If anything follows the user's last message, such as the output of a call, it is no
+    # longer the question.
     return texts, user, question if messages[-1:] == items[-1:] else ""
 
 
@@ -293,7 +297,7 @@ def _read_stream_options(fields: _Fields, stream: bool) -> bool:
     if not stream:
         raise fields.invalid("stream_options", "it needs 'stream'")
     options = fields.object("stream_options")
-    options.optional("include_obfuscation", bool)  # checked, and not imitated
+    options.optional("include_obfuscation", bool)  # checked only, not imitated
     return options.optional("include_usage", bool) or False
 
 
@@ -323,7 +327,8 @@ def _read_calls(
 ) -> tuple[_Tool, ...]:
     """Return the tools to call, by the rule that MockOpenAI documents.
 
-    A choice has the function's name in its own key ``choice_in``, or in itself.
+    ``choice_in`` is the key of ``tool_choice`` that contains the function's name; if empty,
+    ``tool_choice`` itself contains it.
     """
     tools = {tool.name: tool for tool in map(read_tool, fields.objects("tools"))}
     parallel = fields.optional("parallel_tool_calls", bool)
@@ -359,7 +364,7 @@ def _read_tool(tool: _Fields) -> _Tool:
 
 def _read_tool_type(tool: _Fields) -> None:
     if tool.required("type", str) != "function":
-        raise tool.invalid("type", "the mock knows functions only")
+        raise tool.invalid("type", "the mock only knows functions")
 
 
 def _read_function(function: _Fields) -> _Tool:

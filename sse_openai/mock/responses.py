@@ -1,9 +1,9 @@
-"""A turn -> a response as the API writes it: whole, in typed events, and again later.
+"""A turn -> a response in the API's format: whole, in typed events, and again later.
 
-All events of a response are made when it is created; ``Responses`` keeps those that can be
-asked for again. No clock decides how far a background response is, so that tests see the
-same each time: it is queued when it is created, in progress when it is asked for first,
-and has come to its end when it is asked for again, or when a stream of it was read to its end.
+All events of a response are made when it is created; ``Responses`` keeps the responses that
+can be retrieved again. A background response does not depend on a clock, so tests always see
+the same: it is queued when created, in progress when first retrieved, and finished when
+retrieved again, or when a stream of it has been read to the end.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .request import ResponsesRequest
 from .turn import Part, Token, Turn
 
 MAX_STORED: Final = 1000
-"""Responses that can be asked for again; the oldest goes first."""
+"""Number of responses that can be retrieved; the oldest are dropped first."""
 
 _Event: TypeAlias = tuple[float, str, dict[str, Any]]
-"""The pause before it, its type, its fields."""
+"""The pause before an event, its type and its fields."""
 
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _FINISHED: Final = ("completed", "failed", "incomplete")
@@ -46,7 +46,7 @@ class Response:
         self._pieces = list(self._encoded())
 
     def created(self, *, stream: bool) -> Reply:
-        """Answer the request that creates it."""
+        """Answer the request that created it."""
         if stream:
             return stream_reply(self._rest(-1))
         if self.request.background:
@@ -57,7 +57,7 @@ class Response:
         return json_reply(200, self._end, pause=self._turn.seconds)
 
     def retrieved(self) -> Reply:
-        """Answer who asks how far it is."""
+        """Answer a status request."""
         if self._status == "queued":
             self._status = "in_progress"
         elif self._status == "in_progress":
@@ -65,7 +65,7 @@ class Response:
         return json_reply(200, self._as_of_now())
 
     def resumed(self, after: int) -> Reply:
-        """Answer who goes on reading it after an event."""
+        """Resume streaming after a given event."""
         if not (self.request.background and self.request.stream):
             raise Refusal(
                 "This response cannot be streamed because it was not created with "
@@ -75,7 +75,7 @@ class Response:
         return stream_reply(self._rest(after))
 
     def cancelled(self) -> Reply:
-        """Answer who wants no more of it; its streams end without an end."""
+        """Cancel it. Streams of it are cut off without a final event."""
         if not self.request.background:
             raise Refusal("Only responses that were created with 'background' can be cancelled.")
         if self._status not in _FINISHED:
@@ -129,7 +129,7 @@ class Response:
         events = list(self._events())
         breaks_off = self._error is not None and self._turn.shape != "failed"
         while breaks_off and events[-1][1].endswith(".done"):
-            events.pop()  # nothing is said to be whole
+            events.pop()  # nothing is reported as complete
         for number, (pause, kind, fields) in enumerate(events):
             yield pause, event({"type": kind, "sequence_number": number, **fields}, kind)
         if self._error is not None and breaks_off:
@@ -152,7 +152,7 @@ class Response:
             yield self._turn.pause, f"response.{self._end['status']}", {"response": self._end}
 
     def _items(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[list[Token]]]]:
-        """Yield each output item: as it begins, as it ends, and its tokens part by part."""
+        """Yield each output item as it begins and as it ends, with the tokens of each part."""
         turn = self._turn
         by_part = {
             part: list(tokens)
@@ -210,7 +210,7 @@ def _part_events(
     if index_key:
         place = {**place, index_key: index}
         yield 0.0, f"response.{part_kind}.added", {**place, "part": _content(part, [])}
-    # What tells more than the text: the reference has it in these two.
+    # The reference gives these two events of a text ``logprobs`` as well.
     more: dict[str, Any] = {"logprobs": []} if part == "text" else {}
     for token in tokens:
         yield token.pause, f"response.{kind}.delta", {**place, "delta": token.text, **more}
@@ -221,8 +221,8 @@ def _part_events(
         yield 0.0, f"response.{part_kind}.done", {**place, "part": _content(part, tokens)}
 
 
-# Of a part of an item: the type of its text's events, the key of the text when it is whole,
-# the key of the part's index, and the type of the part's own events.
+# For each kind of part: the type of its text events, the key of the complete text, the key
+# of the part's index, and the type of the part's own events.
 _KINDS: Final[dict[Part, tuple[str, str, str, str]]] = {
     "reasoning": ("reasoning_summary_text", "text", "summary_index", "reasoning_summary_part"),
     "text": ("output_text", "text", "content_index", "content_part"),
@@ -241,7 +241,7 @@ def _content(part: Part, tokens: list[Token]) -> dict[str, Any]:
 
 
 class Responses:
-    """Those that were stored, by their ids."""
+    """The stored responses, by ID."""
 
     def __init__(self) -> None:
         self._stored: OrderedDict[str, Response] = OrderedDict()
@@ -253,7 +253,7 @@ class Responses:
                 self._stored.popitem(last=False)
 
     def find(self, id: str) -> Response:
-        """Return it; Refusal where there is none."""
+        """Return a response; raise Refusal if there is none with this ID."""
         if id not in self._stored:
             raise Refusal(f"Response with id '{id}' not found.", "response_id", status=404)
         return self._stored[id]

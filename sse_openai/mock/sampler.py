@@ -1,4 +1,4 @@
-"""A JSON Schema -> a plausible value: what the mock calls a tool with."""
+"""A JSON Schema -> a plausible value, as the arguments of a tool call."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 MAX_DEPTH: Final = 16
-"""Levels of a schema that get a value: a schema can require itself."""
+"""Maximum depth of a value: a schema can require itself."""
 MAX_VALUES: Final = 256
-"""Values that are made up for one schema."""
+"""Maximum number of values made up for one schema."""
 MAX_SAMPLE: Final = 64
-"""Characters and items that the minimum of a schema can ask for."""
+"""Maximum number of characters or items that a schema's minimum can demand."""
 
 
 class Sampler:
-    """Makes up a value for a JSON Schema; what it does not know in one, it ignores."""
+    """Makes up a value for a JSON Schema; unknown keywords are ignored."""
 
     def __init__(self, schema: dict[str, Any] | None) -> None:
         self._root = schema
@@ -29,7 +29,7 @@ class Sampler:
 
     def _value(self, schema: Any, depth: int) -> Any:
         self._left -= 1
-        # A schema can require itself, in several places even.
+        # A schema can require itself, even in several places.
         if type(schema) is not dict or depth > MAX_DEPTH or self._left < 0:
             return None
         if "$ref" in schema:
@@ -65,7 +65,7 @@ class Sampler:
                 return _string(schema)
 
     def _resolve(self, reference: str) -> Any:
-        """Follow a reference into the schema itself (RFC 6901); None where it leads nowhere."""
+        """Follow a reference within the schema (RFC 6901); None if it leads nowhere."""
         node: Any = self._root if reference.startswith("#") else None
         for name in reference.split("/")[1:]:
             name = name.replace("~1", "/").replace("~0", "~")

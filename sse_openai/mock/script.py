@@ -1,7 +1,7 @@
-"""JSON -> what to answer, request by request. docs/testing.md describes the format.
+"""JSON -> the answers to give, request by request. docs/testing.md describes the format.
 
-Everything is checked when a script is read; what is wrong in it is a ``ScriptError`` that
-says where and what was expected, so that no test fails of a script in the middle of a stream.
+A script is validated completely when it is read; ``ScriptError`` says where it is wrong and
+what was expected. So no test can fail mid-stream because of a mistake in its script.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from .turn import Call, Part, Token, fragments, split
 
 
 class ScriptError(ValueError):
-    """A script that cannot be used; the message names the file, the place in it, and why."""
+    """A script is invalid; the message gives the file, the place in it and the reason."""
 
 
 @dataclass(slots=True, frozen=True)
 class Script:
-    """What to answer, in order; read from a file, or from the same values in Python."""
+    """Answers in order, read from a file or from the same values in Python."""
 
     answers: tuple[Answer, ...]
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Script:
-        """Read a script file. Recordings in it are found beside it.
+        """Read a script file. Paths of recordings in it are relative to the file.
 
         Raises:
-            ScriptError: it is no script.
+            ScriptError: it is not a valid script.
             OSError: it cannot be read.
         """
         path = Path(path)
@@ -70,15 +70,15 @@ class Script:
     def from_value(
         cls, value: Any, *, source: str = "script", folder: str | os.PathLike[str] = "."
     ) -> Script:
-        """Read what a script file holds: a list of answers.
+        """Read the contents of a script file: a list of answers.
 
         Args:
             value: the list.
-            source: what to call it in errors.
-            folder: where recordings are.
+            source: its name in errors.
+            folder: the folder of its recordings.
 
         Raises:
-            ScriptError: it is no script.
+            ScriptError: it is not a valid script.
         """
         try:
             read = list_of(_answer(Path(folder)))
@@ -88,11 +88,11 @@ class Script:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _pieces(place: str, value: Any, cut: Callable[[str], list[str]] = split) -> list[Any]:
-    """Return tokens, as strings, and pauses, as numbers, of a text or a list of both."""
+    """Return the tokens (strings) and pauses (numbers) of a text, or of a list of both."""
     if isinstance(value, str):
         return cut(value) or [""]
     if not isinstance(value, list | tuple):
@@ -231,7 +231,7 @@ def _check_combination(place: str, given: dict[str, Any]) -> None:
 
 
 def _spoken(place: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Take what is said out of ``given``, and return it as tokens and calls."""
+    """Remove the contents of an answer from ``given``; return them as fields of ``Answer``."""
     speaks = bool({"reasoning", "text", "refusal", "calls"} & set(given))
     speaks = speaks or ("error" in given and "status" not in given)
     tokens: list[Token] = []
@@ -255,6 +255,6 @@ def _spoken(place: str, given: dict[str, Any]) -> dict[str, Any]:
         calls.append(Call(call["name"], call.get("id")))
         pieces = call.get("arguments", ["{}"])
         if not any(isinstance(piece, str) for piece in pieces):
-            pieces = [*pieces, ""]  # a call that is begun, with nothing in it
+            pieces = [*pieces, ""]  # a call that begins, with empty arguments
         say(index, pieces)
     return {"tokens": tuple(tokens), "calls": tuple(calls), "pause": pause, "speaks": speaks}

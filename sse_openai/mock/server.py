@@ -1,4 +1,4 @@
-"""A mock over real HTTP, from a thread: for blocking tests and asynchronous ones alike."""
+"""A mock over real HTTP, served from a thread, for blocking and asynchronous tests."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class MockServer:
     """A ``MockOpenAI`` on a free port of the loopback interface. A context manager.
 
     Args:
-        mock: what to serve; by default one that takes only ``api_key``.
-        api_key: what clients are to send, where ``mock`` is not given, or takes any.
+        mock: the application; by default one that accepts only ``api_key``.
+        api_key: the key for clients, if ``mock`` is not given or accepts any key.
     """
 
     def __init__(self, mock: MockOpenAI | None = None, *, api_key: str = "sk-mock") -> None:
@@ -32,19 +32,19 @@ class MockServer:
         self.mock = mock
         """The application."""
         self.api_key = mock.api_key or api_key
-        """The key that it takes."""
+        """A key that it accepts."""
         self._port: int | None = None
         self._stack = ExitStack()
 
     @property
     def base_url(self) -> str:
-        """What clients call the base URL: ``http://127.0.0.1:…/v1``.
+        """The base URL for clients: ``http://127.0.0.1:…/v1``.
 
         Raises:
-            RuntimeError: it is not being served.
+            RuntimeError: the mock is not being served.
         """
         if self._port is None:
-            raise RuntimeError("it is not being served: enter the block first")
+            raise RuntimeError("the mock is not being served: enter the `with` block first")
         return f"http://127.0.0.1:{self._port}/v1"
 
     @property
@@ -65,6 +65,6 @@ class MockServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop serving: connections are closed, answers end where they are."""
+        """Stop serving: connections are closed, and answers are cut off."""
         self._port = None
         self._stack.close()

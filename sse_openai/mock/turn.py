@@ -1,4 +1,4 @@
-"""What an answer says, whichever API it is said through: tokens, calls, an end, a count."""
+"""The contents of an answer, for either API: tokens, calls, finish reason and usage."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _TOKENS: Final = (
     "|地|送|给|客|户|端|。|每|个|事|件|以|空|行|结|束|。|你|好|！"
 )
 SCRIPT: Final = tuple(_TOKENS.split("|"))
-"""What the mock says unless told otherwise: Server-Sent Events, in three languages."""
+"""The mock's default answer: it explains Server-Sent Events, in three languages."""
 
 Part: TypeAlias = str | int
-"""``reasoning``, ``text``, ``refusal``; or the index of a call."""
+"""``reasoning``, ``text`` or ``refusal``; or the index of a call."""
 
 
 class Token(NamedTuple):
@@ -40,12 +40,12 @@ class Token(NamedTuple):
 class Call(NamedTuple):
     name: str
     id: str | None = None
-    """None for one that is made of the request's number."""
+    """None if it is to be derived from the request's number."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Turn:
-    """One answer. Every choice of a chat completion says the same."""
+    """The contents of one answer. All choices of a chat completion share them."""
 
     tokens: Sequence[Token]
     calls: Sequence[Call] = ()
@@ -53,32 +53,32 @@ class Turn:
     pause: float = 0.0
     """Seconds between the last token and the end."""
     usage: Mapping[str, int] | None = None
-    """``input_tokens``, ``output_tokens``, …; None: as many as there are."""
+    """``input_tokens``, ``output_tokens``, …; None to count them."""
     error: Mapping[str, Any] | None = None
-    """What breaks the stream off after the last token, in which shape."""
+    """The error that ends the stream after the last token."""
     shape: str = "openai"
 
     def text(self, part: Part) -> str | None:
-        """Return all of one part; None where there is none of it."""
+        """Return the whole text of a part; None if the answer lacks that part."""
         found = [token.text for token in self.tokens if token.part == part]
         return "".join(found) if found else None
 
     @property
     def has_content(self) -> bool:
-        """Whether it has text, be it empty, and not only calls or a refusal."""
+        """True if it has text, even empty text, and not only calls or a refusal."""
         parts = {token.part for token in self.tokens}
         return "text" in parts or not (self.calls or "refusal" in parts)
 
     @property
     def seconds(self) -> float:
-        """How long it takes."""
+        """Its total duration."""
         return sum(token.pause for token in self.tokens) + self.pause
 
 
 def split(text: str) -> list[str]:
-    """Split a text into tokens: words with the space before them; others character by character.
+    """Split a text into tokens: words with the space before them, other scripts by character.
 
-    A real tokenizer cuts elsewhere. What matters is that it is done the same way every time.
+    A real tokenizer cuts elsewhere. All that matters is that the result is always the same.
     """
     return re.findall(r"\s*(?:[!-~]+|\S)|\s+", text)
 
@@ -88,14 +88,14 @@ def fragments(arguments: str) -> list[str]:
 
 
 def pace(delay: float, jitter: float, seed: str) -> Iterator[float]:
-    """Yield the seconds before each token, up to ``jitter`` of them more or less."""
+    """Yield the seconds before each token, varied by the share ``jitter`` at most."""
     uniform: Callable[[float, float], float] = Random(seed).uniform
     while True:
         yield delay * (1 + uniform(-jitter, jitter)) if jitter else delay
 
 
 def made_up_turn(request: AnyRequest, script: Sequence[str], seconds: Iterator[float]) -> Turn:
-    """Answer a request by the rules that MockOpenAI documents."""
+    """Answer a request by the rules in the docstring of ``MockOpenAI``."""
     tokens: list[Token] = []
     for index, tool in enumerate(request.calls):
         arguments = dumps(Sampler(tool.parameters).arguments())
@@ -108,14 +108,14 @@ def made_up_turn(request: AnyRequest, script: Sequence[str], seconds: Iterator[f
         sent = stopped
     elif len(sent) < len(tokens):
         reason = "length"
-    # A call whose first fragment is beyond the limit has not been begun.
+    # A call whose first fragment is beyond the limit is not sent at all.
     begun = len({token.part for token in sent}) if request.calls else 0
     calls = [Call(tool.name) for tool in request.calls[:begun]]
     return Turn(tokens=sent, calls=calls, finish_reason=reason)
 
 
 def _stopped(tokens: Sequence[Token], stop: tuple[str, ...]) -> list[Token] | None:
-    """Return what comes before the stop string that is complete first; None: none is."""
+    """Return the tokens before the stop string that ends first; None if there is none."""
     text = "".join(token.text for token in tokens)
     found = [(start + len(each), start) for each in stop if (start := text.find(each)) >= 0]
     if not found:

@@ -1,8 +1,8 @@
 """A server between browsers and an API like OpenAI's, so that the key stays on the server.
 
 ``Relay`` is an ASGI application; ``from_environment`` makes one for ``uvicorn --factory
-sse_openai.relay:from_environment``. A ``Store`` remembers its streams: ``MemoryStore`` in
-the process, ``RedisStore`` for many processes. docs/relay.md shows how to run it.
+sse_openai.relay:from_environment``. A ``Store`` remembers its streams: ``MemoryStore`` for
+one process, ``RedisStore`` for several. docs/relay.md shows how to run it.
 """
 
 from __future__ import annotations

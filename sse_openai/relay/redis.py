@@ -1,14 +1,14 @@
 """Streams of a relay in Redis, for several processes; ``redis.asyncio``, so asyncio only.
 
-Of each stream there are four keys, which all expire:
+Each stream has four keys, which all expire:
 
-* ``head``, a hash: what ``StreamInfo`` says;
+* ``head``, a hash: the fields of ``StreamInfo``;
 * ``frames``, a Redis Stream whose entry IDs are the frames' numbers, ``n-0``; the entry
-  behind the last frame says how it ended;
-* ``readers``, a sorted set of who is reading, by when they are to be forgotten;
+  after the last frame says how the stream ended;
+* ``readers``, a sorted set of the readers, by the time to forget them;
 * ``wishes``, a Redis Stream with an entry whenever a reader comes, goes or stops the stream.
 
-The writer keeps ``alive``, a fifth key, from expiring; without it nobody writes any more.
+The writer keeps a fifth key, ``alive``, from expiring; if it is missing, there is no writer.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from .store import (
 )
 
 MAX_COUNT = 64
-"""Frames of one XREAD, so that one answer stays small."""
+"""Maximum frames of one XREAD, so that its answer stays small."""
 
 
 class RedisStore:
     """Streams in Redis, for several relay processes on asyncio.
 
     Args:
-        url: of the server, such as ``redis://localhost:6379/0``, or a ``redis.asyncio.Redis``
-            that returns bytes. A reader who waits has a connection of its own.
-        prefix: of all keys.
+        url: URL of the server, such as ``redis://localhost:6379/0``, or a
+            ``redis.asyncio.Redis`` that returns bytes. Each waiting reader uses a connection.
+        prefix: prefix of all keys.
         max_age: seconds for which a stream can be read after its end, or its last frame.
-        max_stream_bytes: of one stream; its oldest frames go first.
-        alive: seconds after which a writer or a reader is forgotten whose process has died.
+        max_stream_bytes: maximum bytes of one stream; its oldest frames are dropped first.
+        alive: seconds after which a writer or reader whose process died is forgotten.
 
-    The memory of all streams is Redis' own to bound, by ``maxmemory``.
+    The total memory is limited by ``maxmemory`` of Redis.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class RedisStore:
         max_stream_bytes: int = 16 * 2**20,
         alive: float = 10.0,
     ) -> None:
-        # Any: the types of redis.asyncio have been promises, plain values and both.
+        # Any: across its versions, redis.asyncio declares awaitables, plain values or both.
         self._redis: Any = redis.asyncio.from_url(url) if isinstance(url, str) else url
         self._prefix = prefix
         self._max_age = max_age
         self._max_stream_bytes = max_stream_bytes
         self._alive = alive
-        # What this process writes: number of the last frame, the first, and sizes between.
+        # The streams that this process writes.
         self._written: dict[str, _Written] = {}
 
     async def begin(self, stream_id: str, info: StreamInfo) -> None:
@@ -192,13 +192,13 @@ class RedisStore:
             await anyio.sleep(self._alive / 3)
 
     async def _wait(self, key: str, seen: str | bytes, seconds: float) -> list[Any]:
-        # At least a millisecond: 0 is for ever.
+        # At least a millisecond: 0 means forever.
         block = max(1, int(seconds * 1000))
         found = await self._redis.xread({key: seen}, block=block, count=MAX_COUNT)
         return found[0][1] if found else []
 
     def _touch(self, pipe: Any, stream_id: str) -> None:
-        """Keep a stream from expiring, and its writer from counting as dead."""
+        """Keep a stream from expiring, and its writer from being considered dead."""
         for name in ("head", "frames", "wishes"):
             pipe.expire(self._key(stream_id, name), self._lifetime())
         pipe.set(self._key(stream_id, "alive"), 1, px=max(1, int(self._alive * 1000)))
@@ -212,7 +212,7 @@ class RedisStore:
         return max(1, int(self._max_age + self._alive))
 
     def _key(self, stream_id: str, name: str) -> str:
-        return f"{self._prefix}:{{{stream_id}}}:{name}"  # braces: one slot of a cluster
+        return f"{self._prefix}:{{{stream_id}}}:{name}"  # braces: all keys in one slot of a cluster
 
 
 def _number(entry: Any) -> int:
@@ -236,7 +236,7 @@ def _batch(after: int, entries: list[Any]) -> Batch:
 
 
 class _Written:
-    """What the writer knows of the frames that are in Redis."""
+    """The sizes of the frames in Redis, as the writer knows them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -249,7 +249,7 @@ class _Written:
         self._size += size
 
     def trim(self, limit: int) -> int | None:
-        """Return the first frame to be left so that all fit, None if they do."""
+        """Return the first frame to keep so that the rest fit; None if all fit."""
         if self._size <= limit:
             return None
         while self._size > limit and len(self._sizes) > 1:

@@ -1,8 +1,8 @@
-"""What a relay remembers of its streams: the interface, and the store that is in memory.
+"""Storage for a relay's streams: the interface, and the store in memory.
 
-One task writes a stream: ``begin``, ``append``..., ``end``, and waits in ``unwanted`` for a
-reason to give up. Any number read it, of any process that has the store: ``find``, then
-``read`` within ``reading``. Frames are counted from 1, and never change.
+One task writes a stream: ``begin``, ``append``..., ``end``. It waits in ``unwanted`` for a
+reason to give up. Any number of tasks, in any process that shares the store, read it:
+``find``, then ``read`` within ``reading``. Frames are numbered from 1, and never change.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from typing import Literal, Protocol, TypeAlias
 import anyio
 
 Outcome: TypeAlias = Literal["complete", "cut", "stopped", "abandoned", "lost"]
-"""How a stream ended: by its upstream's end; cut off by the upstream; stopped by its caller;
-without readers; or with the process that read the upstream."""
+"""How a stream ended: normally; cut off by the upstream; stopped by its caller; abandoned
+for lack of readers; or lost with the process that read the upstream."""
 
 BATCH_SIZE = 64 * 1024
-"""Bytes of frames that ``read`` returns at once, with the frame that passes them."""
+"""Bytes after which a batch from ``read`` ends, with the frame that reaches them."""
 
 FRAME_COST = 64
-"""What a frame takes in memory beyond its bytes."""
+"""Bytes of memory that a frame takes besides its own."""
 
 
 class StreamUnknown(LookupError):
-    """There is no such stream, or no longer."""
+    """There is no such stream, or it has expired."""
 
 
 class FramesTrimmed(LookupError):
-    """The log no longer holds what was asked for: its bounds have cut its beginning off."""
+    """The log no longer has the requested frames: a limit has cut its beginning off."""
 
 
 class StoreFull(Exception):
-    """No further stream can be remembered: as many as are allowed are running."""
+    """No further stream can be stored: the maximum number is running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamInfo:
-    """What is known of a stream from its beginning."""
+    """The facts known about a stream from its beginning."""
 
     owner: str
-    """Who began it; empty where callers are not told apart. No secret, but made of one."""
+    """Identifies who began it; empty if callers have no tokens. Derived from a secret, not one."""
     content_type: str
     keep: float
-    """Seconds for which the upstream goes on without a reader."""
+    """Seconds for which the upstream continues without a reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames that follow each other, and whether others will follow them."""
+    """Consecutive frames, and how the stream ended if they are its last."""
 
     frames: list[bytes]
     outcome: Outcome | None
@@ -59,47 +59,47 @@ class Batch:
 
 
 class Store(Protocol):
-    """Where a relay keeps the frames of its streams, for readers that come back.
+    """Keeps the frames of a relay's streams, for readers that come back.
 
     Every method but ``begin`` may raise StreamUnknown.
     """
 
     async def begin(self, stream_id: str, info: StreamInfo) -> None:
-        """Make room for a stream; its writer, and its first reader, come next.
+        """Make room for a stream, before its writer and its first reader use it.
 
         Raises:
             StoreFull: there is no room.
         """
 
     async def append(self, stream_id: str, frames: Sequence[bytes]) -> None:
-        """Add frames to the end of a stream, for readers who may be waiting."""
+        """Add frames to the end of a stream, and wake waiting readers."""
 
     async def end(self, stream_id: str, outcome: Outcome) -> None:
         """End a stream. It can be read until it expires."""
 
     async def unwanted(self, stream_id: str) -> Literal["stopped", "abandoned"]:
-        """Wait until ``stop`` was called, or nobody has been reading for too long."""
+        """Wait until ``stop`` is called, or nobody has been reading for too long."""
         ...
 
     async def find(self, stream_id: str) -> StreamInfo:
-        """Return what is known of a stream."""
+        """Return the facts about a stream."""
         ...
 
     async def read(self, stream_id: str, after: int, *, wait: bool = True) -> Batch:
-        """Return frames after the first ``after``, or the end; wait for either, unless told not to.
+        """Return frames after the first ``after``, or the end; wait for either if ``wait`` is true.
 
         Raises:
             FramesTrimmed: some of them are gone.
-            IndexError: there have not been so many frames.
+            IndexError: the stream has had fewer frames than ``after``.
         """
         ...
 
     def reading(self, stream_id: str) -> AbstractAsyncContextManager[None]:
-        """Count as a reader of the stream within the block."""
+        """Count the caller as a reader of the stream within the block."""
         ...
 
     async def stop(self, stream_id: str) -> None:
-        """Ask the writer to give up; of a stream that has ended, nothing."""
+        """Ask the writer to give up; has no effect once the stream has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +107,7 @@ class _Log:
     info: StreamInfo
     frames: list[bytes] = field(default_factory=list)
     trimmed: int = 0
-    """How many frames came before those that are left."""
+    """The number of frames that have been dropped."""
     size: int = 0
     outcome: Outcome | None = None
     ended_at: float = inf
@@ -115,7 +115,7 @@ class _Log:
     left_at: float = 0.0
     stopped: bool = False
     grown: anyio.Event | None = None
-    """Set with the next frames, if somebody waits for them."""
+    """Set with the next frames, if a reader waits for them."""
     attendance: anyio.Event = field(default_factory=anyio.Event)
     """Set when a reader comes or goes, or stops the stream."""
 
@@ -132,14 +132,14 @@ class _Log:
 
 
 class MemoryStore:
-    """Streams in the memory of one process, within bounds.
+    """Streams in the memory of one process, within limits.
 
     Args:
         max_age: seconds for which a stream can be read after its end.
-        max_stream_bytes: of one stream; its oldest frames go first.
-        max_bytes: of all streams; those go first that ended first, then the oldest frames
-            of the one that grows.
-        max_streams: how many are remembered; those go first that ended first.
+        max_stream_bytes: maximum bytes of one stream; its oldest frames are dropped first.
+        max_bytes: maximum bytes of all streams; the streams that ended first are dropped
+            first, then the oldest frames of the stream that grows.
+        max_streams: maximum number of streams; those that ended first are dropped first.
     """
 
     def __init__(
@@ -243,7 +243,7 @@ class MemoryStore:
         while self._size > self._max_bytes and self._ended:
             self._forget_first()
         excess = max(log.size - self._max_stream_bytes, self._size - self._max_bytes)
-        # And an eighth more, as all that is left moves up in the list.
+        # And an eighth more, because the frames that are left move up in the list each time.
         excess += self._max_stream_bytes // 8 if excess > 0 else 0
         count = gone = 0
         while gone < excess and count < len(log.frames):
