@@ -153,7 +153,8 @@ async def _relay(options: argparse.Namespace) -> None:
 
 async def _serve(app: ASGIApp, options: argparse.Namespace, tasks: TaskGroup) -> int:
     """Serve an application in the background; return its port."""
-    return await tasks.start(partial(serve, app, host=options.host, port=options.port))
+    port: int = await tasks.start(partial(serve, app, host=options.host, port=options.port))
+    return port
 
 
 async def _print_answer(model: str, prompt: str, base_url: str | None, key: str | None) -> None:

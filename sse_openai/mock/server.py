@@ -44,7 +44,7 @@ class MockServer:
             RuntimeError: the mock is not being served.
         """
         if self._port is None:
-            raise RuntimeError("the mock is not being served: enter the `with` block first")
+            raise RuntimeError("the mock is not being served: enter the block first")
         return f"http://127.0.0.1:{self._port}/v1"
 
     @property

@@ -16,7 +16,6 @@ import pytest
 
 from sse_core import serve
 from sse_core.asgi import Receive, Send
-from sse_openai import mock
 from sse_openai.mock import MockOpenAI, Recording
 from sse_openai.mock.sampler import Sampler
 from sse_openai.mock.turn import SCRIPT
@@ -588,7 +587,7 @@ async def test_path(path: str) -> None:
 @pytest.mark.parametrize("length", [True, False], ids=["content-length", "chunked"])
 async def test_body_limit(length: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body over the limit is refused, by what it declares or by what it holds."""
-    monkeypatch.setattr(mock, "MAX_BODY", 1000)
+    monkeypatch.setattr("sse_openai.mock.app.MAX_BODY", 1000)
 
     async def content() -> AsyncGenerator[bytes]:
         for _ in range(3):

@@ -231,7 +231,7 @@ def test_not_finished(shell: Shell, server: MockServer) -> None:
             sse_openai.AuthenticationError,
             (
                 401,
-                "Unauthorized, as the script has it.",
+                "Unauthorized, as scripted.",
                 "invalid_request_error",
                 "invalid_api_key",
                 None,
@@ -240,17 +240,17 @@ def test_not_finished(shell: Shell, server: MockServer) -> None:
         (
             {"status": 500, "error": {"type": None, "code": 17}, "retry_after": 0.5},
             sse_openai.InternalServerError,
-            (500, "Internal Server Error, as the script has it.", None, 17, 0.5),
+            (500, "Internal Server Error, as scripted.", None, 17, 0.5),
         ),
         (
             {"status": 503, "retry_after": "Thu, 01 Jan 1970 00:00:00 GMT"},
             sse_openai.InternalServerError,
-            (503, "Service Unavailable, as the script has it.", "server_error", None, 0),
+            (503, "Service Unavailable, as scripted.", "server_error", None, 0),
         ),
         (
             {"status": 529},
             sse_openai.InternalServerError,
-            (529, "Error, as the script has it.", "server_error", None, None),
+            (529, "Error, as scripted.", "server_error", None, None),
         ),
         (
             {"status": 500, "body": 'data: {"error": {"message": "Down.", "code": "x"}}\n\n'},

@@ -20,7 +20,6 @@ import pytest
 import sse_openai
 import sse_openai.sync
 from sse_core import TransportError
-from sse_openai import mock
 from sse_openai.__main__ import main as sse_openai_command
 from sse_openai.mock import MockOpenAI, MockServer
 from tests.project.test_commands import LIMIT, SSE_OPENAI, running
@@ -111,7 +110,7 @@ def test_requests() -> None:
 @pytest.mark.anyio
 async def test_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mock that runs for days does not remember everything."""
-    monkeypatch.setattr(mock, "MAX_LOG", 2)
+    monkeypatch.setattr("sse_openai.mock.app.MAX_LOG", 2)
     app = MockOpenAI()
 
     async def receive() -> Any:
