@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class ChatError(SSEError):
-    """The base class of errors in an OpenAI stream above HTTP (docs/openai.md, section 7)."""
+    """The base class of errors in an OpenAI stream above HTTP."""
 
     response: Response | None = None
     """The response so far, if a ``ResponseStream`` raised the error."""
@@ -41,8 +41,7 @@ class APIError(ChatError):
     """The endpoint reported an error: as its status, or in the middle of a stream.
 
     Its subclasses have the names that the official SDKs give to the statuses. An error in a
-    stream with status 200, or a status without a class, is a plain ``APIError``
-    (docs/openai.md, section 2.1, and the rules O1, O8, O9).
+    stream with status 200, or a status without a class, is a plain ``APIError``.
     """
 
     def __init__(
@@ -86,35 +85,35 @@ class APIError(ChatError):
 
 
 class BadRequestError(APIError):
-    """Status 400: the request makes no sense to the endpoint (docs/openai.md, section 2.1)."""
+    """Status 400: the request makes no sense to the endpoint."""
 
 
 class AuthenticationError(APIError):
-    """Status 401: no key, or an unknown one (docs/openai.md, section 2.1)."""
+    """Status 401: no key, or an unknown one."""
 
 
 class PermissionDeniedError(APIError):
-    """Status 403: the key does not permit this (docs/openai.md, section 2.1)."""
+    """Status 403: the key does not permit this."""
 
 
 class NotFoundError(APIError):
-    """Status 404: no such path, model or deployment (docs/openai.md, section 2.1)."""
+    """Status 404: no such path, model or deployment."""
 
 
 class ConflictError(APIError):
-    """Status 409: a conflict with another request; retried (docs/openai.md, section 2.3)."""
+    """Status 409: a conflict with another request; retried."""
 
 
 class UnprocessableEntityError(APIError):
-    """Status 422: well formed, but not acceptable (docs/openai.md, section 2.1)."""
+    """Status 422: well formed, but not acceptable."""
 
 
 class RateLimitError(APIError):
-    """Status 429: too many requests, or no quota left; retried (docs/openai.md, section 2.3)."""
+    """Status 429: too many requests, or no quota left; retried."""
 
 
 class InternalServerError(APIError):
-    """Any status from 500 on; retried (docs/openai.md, section 2.3)."""
+    """Any status from 500 on; retried."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -129,7 +128,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
 
 
 class MalformedChunk(ChatError):
-    """Data that is not JSON, or is JSON but not an object (docs/openai.md, O6)."""
+    """Data that is not JSON, or is JSON but not an object."""
 
     def __init__(
         self, event: ServerSentEvent, completion: ChatCompletion | None, reason: str
@@ -149,7 +148,7 @@ class StreamTruncated(ChatError):
     """The stream ended cleanly as far as HTTP is concerned, but too early by its own rules.
 
     A chat ends with ``[DONE]`` or when every choice has finished; a response, like other
-    typed streams, ends with its final event (docs/openai.md, O23 and O31).
+    typed streams, ends with its final event.
     """
 
     def __init__(

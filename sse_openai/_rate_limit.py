@@ -1,7 +1,7 @@
 """Headers of a response -> the caller's rate limits. No I/O, no clock.
 
 OpenAI sends ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``; other servers send
-some of them (docs/openai.md, section 2.2).
+some of them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ _COUNT = re.compile("[0-9]{1,18}")
 class RateLimit:
     """The caller's rate limits, as reported in the ``x-ratelimit-*`` headers of a response.
 
-    A value is None if its header is missing or unreadable, or is Azure's -1 for "no limit"
-    (docs/openai.md, section 2.2).
+    A value is None if its header is missing or unreadable, or is Azure's -1 for "no limit".
     """
 
     limit_requests: int | None = None

@@ -95,7 +95,7 @@ class _Stream(Conversation[Item]):
 class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, BlockingChat):
     """One streamed chat completion, from ``stream_chat`` or ``Client.chat``.
 
-    ``POST /chat/completions`` of the API reference (docs/openai.md, section 1).
+    ``POST /chat/completions`` of the API reference.
 
     A context manager and an iterator over its chunks. The iteration ends after ``[DONE]``,
     or where the stream ends with every choice finished; any other end raises.
@@ -109,7 +109,7 @@ class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, BlockingCh
 class ResponseEventStream(_Stream[ResponseStreamEvent], ResponseConversation):
     """One streamed response, from ``Client.responses``.
 
-    ``POST /responses`` of the API reference (docs/openai.md, section 4).
+    ``POST /responses`` of the API reference.
 
     A context manager and an iterator over its typed events. The iteration ends after the
     event that completes the response, or reports that it failed or is incomplete; any other
@@ -124,7 +124,7 @@ class ResponseEventStream(_Stream[ResponseStreamEvent], ResponseConversation):
 class Client(BaseClient[ChatEventStream, ResponseEventStream]):
     """An endpoint and the connections to it, which later requests use again.
 
-    Retries, timeouts and error types follow the official SDKs (docs/openai.md, section 2).
+    Retries, timeouts and error types follow the official SDKs.
 
         with Client(api_key="…") as client:
             with client.chat(model="gpt-5-mini", messages=[…]) as chat:
@@ -165,7 +165,7 @@ def stream_chat(
     loads: Callable[[str], Any] = json.loads,
     **request_fields: Any,
 ) -> ChatEventStream:
-    """Ask for one streamed chat completion (docs/openai.md, section 1).
+    """Ask for one streamed chat completion.
 
     Arguments, result and errors are those of ``sse_openai.stream_chat``.
     """

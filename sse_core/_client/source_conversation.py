@@ -29,12 +29,6 @@ Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 SourceHeaders: TypeAlias = "HeadersInput | Callable[[], HeadersInput | Awaitable[HeadersInput]]"
 
 
-class Wakeup(Protocol):
-    """An event of anyio or threading."""
-
-    def set(self) -> None: ...
-
-
 class SourceIO(Protocol):
     """What the shell of a source does: it keeps the time, waits, opens, reads and closes."""
 

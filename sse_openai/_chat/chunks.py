@@ -2,7 +2,7 @@
 
 Compatible servers differ, so nothing is validated beyond what reading needs: a field of
 the wrong type is treated as missing, and unknown keys are kept in ``extra``. Rules are
-cited by their numbers in docs/openai.md.
+cited by their numbers in docs/maintainers/openai.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class JSONObject(dict[str, Any]):
     """A JSON object as it was sent, whose keys can be read as attributes too.
 
     Used for parts that are only passed on: usage, log probabilities, audio, moderation. Their
-    keys are those of the API reference (docs/openai.md, section 1.2). A key that was not sent
+    keys are those of the API reference. A key that was not sent
     is None as an attribute.
     """
 
@@ -28,7 +28,7 @@ class JSONObject(dict[str, Any]):
 
 @dataclass(slots=True)
 class FunctionDelta:
-    """One chunk's addition to a function call (docs/openai.md, section 1.2)."""
+    """One chunk's addition to a function call."""
 
     name: str | None = None
     """The whole name; None if this chunk carries none."""
@@ -38,7 +38,7 @@ class FunctionDelta:
 
 @dataclass(slots=True)
 class CustomDelta:
-    """One chunk's addition to the call of a custom tool (docs/openai.md, section 1.2)."""
+    """One chunk's addition to the call of a custom tool."""
 
     name: str | None = None
     """The whole name; None if this chunk carries none."""
@@ -50,8 +50,7 @@ class CustomDelta:
 class ToolCallDelta:
     """One chunk's addition to one tool call: an item of a delta's ``tool_calls``.
 
-    The first fragment of a call brings id, type and name, the others only text (docs/openai.md,
-    section 1.2; rule O20 assigns the fragments to their calls).
+    The first fragment of a call brings id, type and name, the others only text.
     """
 
     index: int | None = None
@@ -72,7 +71,7 @@ class ToolCallDelta:
 class Delta:
     """One chunk's addition to one choice; fields that it does not carry are None.
 
-    ``delta`` of the reference's ``chat.completion.chunk`` (docs/openai.md, section 1.2).
+    ``delta`` of the reference's ``chat.completion.chunk``.
     """
 
     role: str | None = None
@@ -96,7 +95,7 @@ class Delta:
 
 @dataclass(slots=True)
 class Choice:
-    """One choice's part of a chunk: an item of its ``choices`` (docs/openai.md, section 1.2)."""
+    """One choice's part of a chunk: an item of its ``choices``."""
 
     index: int
     """The choice, counted from 0; its place in the chunk if the server sends no index."""
@@ -115,7 +114,7 @@ class Choice:
 class ChatCompletionChunk:
     """One event of a streamed chat completion.
 
-    The reference's ``chat.completion.chunk`` (docs/openai.md, section 1.2).
+    The reference's ``chat.completion.chunk``.
     """
 
     id: str | None = None

@@ -9,7 +9,7 @@ from .chunks import JSONObject
 
 @dataclass(slots=True)
 class Function:
-    """A function call: ``function`` of a message's ``tool_calls`` (docs/openai.md, section 1.2)."""
+    """A function call: ``function`` of a message's ``tool_calls``."""
 
     name: str | None = None
     """None if it never arrived."""
@@ -20,8 +20,6 @@ class Function:
 @dataclass(slots=True)
 class Custom:
     """A custom tool's call: ``custom`` of a message's ``tool_calls``.
-
-    See docs/openai.md, section 1.2.
     """
 
     name: str | None = None
@@ -32,7 +30,7 @@ class Custom:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call that the model requests: an item of ``tool_calls`` (docs/openai.md, section 1.2)."""
+    """A call that the model requests: an item of ``tool_calls``."""
 
     id: str | None = None
     """The id that the tool's result must name; None if the server gave none."""
@@ -46,7 +44,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Message:
-    """The message of a choice: ``message`` of a ``chat.completion`` (docs/openai.md, section 1.2).
+    """The message of a choice: ``message`` of a ``chat.completion``.
 
     A field that was not sent is None.
     """
@@ -69,7 +67,7 @@ class Message:
 
 @dataclass(slots=True)
 class CompletionChoice:
-    """A choice: an item of ``choices`` of a ``chat.completion`` (docs/openai.md, section 1.2)."""
+    """A choice: an item of ``choices`` of a ``chat.completion``."""
 
     index: int
     """Counted from 0."""
@@ -86,7 +84,7 @@ class CompletionChoice:
 class ChatCompletion:
     """Everything that a stream has brought. Fields that never arrived are None.
 
-    The reference's ``chat.completion``, as far as it was streamed (docs/openai.md, section 1.2).
+    The reference's ``chat.completion``, as far as it was streamed.
     """
 
     id: str | None = None

@@ -30,7 +30,7 @@ class _TextDelta:
 
 @dataclass(slots=True)
 class ContentDelta(_TextDelta):
-    """Text of the answer: ``content`` of a delta (docs/openai.md, section 1.2).
+    """Text of the answer: ``content`` of a delta.
 
     ``type`` and attributes are those of openai-python's event, except ``choice_index``.
     """
@@ -41,7 +41,7 @@ class ContentDelta(_TextDelta):
 
 @dataclass(slots=True)
 class ReasoningDelta(_TextDelta):
-    """Text of the model's reasoning, if the endpoint shows it (docs/openai.md, O14)."""
+    """Text of the model's reasoning, if the endpoint shows it."""
 
     type: ClassVar[Literal["reasoning.delta"]] = "reasoning.delta"
     """Distinguishes the events; openai-python has no such event."""
@@ -49,7 +49,7 @@ class ReasoningDelta(_TextDelta):
 
 @dataclass(slots=True)
 class RefusalDelta(_TextDelta):
-    """Text of a refusal: ``refusal`` of a delta (docs/openai.md, section 1.2)."""
+    """Text of a refusal: ``refusal`` of a delta."""
 
     type: ClassVar[Literal["refusal.delta"]] = "refusal.delta"
     """Distinguishes the events."""
@@ -59,7 +59,7 @@ class RefusalDelta(_TextDelta):
 class ArgumentsDelta:
     """A fragment of a tool call; the first one means that the call has begun.
 
-    It comes from ``tool_calls`` of a delta (docs/openai.md, section 1.2 and O20), and its
+    It comes from ``tool_calls`` of a delta, and its
     names are those of openai-python's event.
     """
 
@@ -106,8 +106,7 @@ class ToolCallDone:
     """A tool call is complete: its arguments are valid JSON, or empty.
 
     Emitted when the next call begins, or when the choice finishes. A call that was cut off,
-    or whose arguments are not JSON, is never done. It comes from ``tool_calls`` (docs/openai.md,
-    section 1.2), and its names are those of openai-python's event.
+    or whose arguments are not JSON, is never done. It comes from ``tool_calls``, and its names are those of openai-python's event.
     """
 
     type: ClassVar[Literal["tool_calls.function.arguments.done"]] = (
@@ -132,7 +131,7 @@ class ToolCallDone:
 
 @dataclass(slots=True)
 class ChoiceDone:
-    """A choice has finished: its ``finish_reason`` (docs/openai.md, section 1.2 and O16).
+    """A choice has finished: its ``finish_reason``.
 
     Emitted again only if a server changes the reason.
     """
@@ -149,7 +148,7 @@ class ChoiceDone:
 class UsageReport:
     """Tokens counted so far, each time the endpoint reports them: usually once, at the end.
 
-    ``usage`` of a chunk (docs/openai.md, section 1.2 and O21).
+    ``usage`` of a chunk.
     """
 
     type: ClassVar[Literal["usage"]] = "usage"

@@ -10,7 +10,7 @@ from .stream import ChatStream
 
 
 class CompletionStream(ChatStream):
-    """Reads the events of one streamed ``/completions`` answer (docs/openai.md, section 1.3).
+    """Reads the events of one streamed ``/completions`` answer.
 
     It works as ``ChatStream`` does: the ``text`` of a choice becomes the ``content`` of its
     chunks and of its message, which has no role. Log probabilities have another form in this

@@ -9,7 +9,7 @@
         events.receive_eof()
 
 A snapshot of all the text so far is joined when it is asked for, so that the cost is
-linear in what arrives. Rules are cited by their numbers in docs/openai.md.
+linear in what arrives. Rules are cited by their numbers in docs/maintainers/openai.md.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ _TextEvent: TypeAlias = type[ContentDelta] | type[ReasoningDelta] | type[Refusal
 class ChatEvents:
     """Turns the chunks of one chat completion into events; ``events()`` of a stream uses it.
 
-    It takes chunks as ``ChatStream.receive_event`` returns them (docs/openai.md, section
-    1.2). Only text, tool calls, finish reasons and usage become events.
+    It takes chunks as ``ChatStream.receive_event`` returns them. Only text, tool calls, finish reasons and usage become events.
     """
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ class _Reader(Chat):
 class ChatReader(_Reader, BlockingChat):
     """An iterator over the chunks of one chat completion, from ``read_chat``.
 
-    It reads by the rules of docs/openai.md and raises the errors of ``ChatStream``;
+    It reads by the rules of docs/maintainers/openai.md and raises the errors of ``ChatStream``;
     ``completion`` stays available after an error.
     """
 
@@ -78,7 +78,7 @@ class ChatReader(_Reader, BlockingChat):
 class AsyncChatReader(_Reader, AsyncChat):
     """An iterator over the chunks of one chat completion, from ``aread_chat``.
 
-    It reads by the rules of docs/openai.md and raises the errors of ``ChatStream``;
+    It reads by the rules of docs/maintainers/openai.md and raises the errors of ``ChatStream``;
     ``completion`` stays available after an error.
     """
 
@@ -106,7 +106,7 @@ class AsyncChatReader(_Reader, AsyncChat):
 def read_chat(chunks: Iterable[Bytes], *, loads: Callable[[str], Any] = loads) -> ChatReader:
     """Read a chat completion from the body of a response, received with any HTTP client.
 
-    The rules are O3 to O25 of docs/openai.md.
+    The rules are O3 to O25 of docs/maintainers/openai.md.
 
     Args:
         chunks: the body as bytes, cut anywhere. Not lines: HTTP clients also split lines
@@ -125,7 +125,7 @@ def aread_chat(
 ) -> AsyncChatReader:
     """Read a chat completion from an asynchronous iterable of bytes, as ``read_chat`` does.
 
-    The rules are those of docs/openai.md.
+    The rules are those of docs/maintainers/openai.md.
 
     Cancelling ``anext()`` loses nothing that was read. ``chunks`` decides if more can be read
     afterwards: an asynchronous generator has ended, which raises ``StreamTruncated``.

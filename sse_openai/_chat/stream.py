@@ -8,7 +8,7 @@
     print(chat.completion.choices[0].finish_reason)
 
 Text is kept in parts and joined when it is asked for, so that folding is linear in what
-arrives. Rules are cited by their numbers in docs/openai.md.
+arrives. Rules are cited by their numbers in docs/maintainers/openai.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ChatStream:
     """Reads the events of one streamed chat completion and folds them into the answer so far.
 
     It reads ``POST /chat/completions`` of the API reference by the rules O3 to O25 of
-    docs/openai.md.
+    docs/maintainers/openai.md.
 
     Args:
         loads: decodes JSON text, as ``orjson.loads`` does; the standard library's decoder

@@ -24,7 +24,7 @@ _WITH_USAGE = {"include_usage": True}
 class Endpoint:
     """The address of an API and the headers sent with every request.
 
-    See docs/openai.md, sections 2.2 and 6.
+    See docs/maintainers/openai.md, sections 2.2 and 6.
 
     Args:
         base_url: the address; ``OPENAI_BASE_URL``, or OpenAI's own, by default. A query,
@@ -130,7 +130,7 @@ def chat_request(
     endpoint: Endpoint | None = None,
     **request_fields: Any,
 ) -> Request:
-    """Return the request for one streamed chat completion (docs/openai.md, section 1.1).
+    """Return the request for one streamed chat completion.
 
     Args:
         model: the endpoint's name of the model.
@@ -168,7 +168,7 @@ def responses_request(
     endpoint: Endpoint,
     **request_fields: Any,
 ) -> Request:
-    """Return the request for one streamed response (docs/openai.md, section 4.1).
+    """Return the request for one streamed response.
 
     Args:
         model: the endpoint's name of the model.

@@ -8,7 +8,7 @@ is not retried. Only a failure before the stream began is retried, never one aft
 
 A background response whose stream was cut is resumed: ``GET /responses/{id}`` with
 ``stream=true&starting_after=N`` sends the events after number N, for as long as the
-endpoint keeps them (docs/openai.md, 4.4).
+endpoint keeps them.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ EVENTS: dict[str, type[ResponseStreamEvent]] = {}
 
 
 class ResponseStreamEvent(TypedEvent):
-    """Any event of a streamed response (docs/openai.md, section 4.2).
+    """Any event of a streamed response.
 
     A field that was not sent is None, or empty. Ids and indexes are those of the API
     reference; an event that is not about an item, or about a part of one, has none.
@@ -53,7 +53,7 @@ class ResponseStreamEvent(TypedEvent):
 
 
 class UnknownEvent(ResponseStreamEvent):
-    """An event of a type that has no class here (docs/openai.md, O30).
+    """An event of a type that has no class here.
 
     It changes nothing in the response; ``type`` and ``data`` have all of it.
     """
@@ -373,8 +373,7 @@ class ResponseItemStatusEvent(
 ):
     """A hosted tool reports its progress, such as ``response.web_search_call.searching``.
 
-    One class for all events that carry only a type, with the tool and its status in it
-    (docs/openai.md, section 4.2): those of ``web_search_call``, ``file_search_call``,
+    One class for all events that carry only a type, with the tool and its status in it: those of ``web_search_call``, ``file_search_call``,
     ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``, ``mcp_list_tools``
     and ``compaction``.
     """

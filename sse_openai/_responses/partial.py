@@ -1,7 +1,7 @@
 """JSON objects under construction: their texts in pieces, their lists by index.
 
 Text is joined when it is asked for, and every lookup is a dict's, so that the cost is
-linear in what arrives. Rules are cited by their numbers in docs/openai.md.
+linear in what arrives. Rules are cited by their numbers in docs/maintainers/openai.md.
 """
 
 from __future__ import annotations

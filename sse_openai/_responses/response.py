@@ -20,7 +20,7 @@ from .fields import (
 class ResponseFunctionToolCall(JSONObject):
     """An output item of type ``function_call``: a call that the model requests.
 
-    Its keys are those of the API reference (docs/openai.md, section 4.2).
+    Its keys are those of the API reference.
     """
 
     id = Field(as_optional_text)
@@ -36,7 +36,7 @@ class ResponseFunctionToolCall(JSONObject):
 
 
 class Response(JSONObject):
-    """The ``response`` of the API reference (docs/openai.md, section 4).
+    """The ``response`` of the API reference.
 
     Fields that never arrived are None, or empty. Other keys, such as ``metadata`` or
     ``service_tier``, can be read as attributes too.

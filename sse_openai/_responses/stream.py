@@ -9,7 +9,7 @@
     print(responses.response.status, responses.response.usage)
 
 Text is kept in pieces and joined when it is asked for, so that folding is linear in what
-arrives. Rules are cited by their numbers in docs/openai.md.
+arrives. Rules are cited by their numbers in docs/maintainers/openai.md.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ResponseStream:
     """Reads the events of one streamed response and folds them into the response so far.
 
     It reads ``POST /responses`` of the API reference by the rules O30 to O34 of
-    docs/openai.md, section 4.
+    docs/maintainers/openai.md, section 4.
 
     A response that failed, or is incomplete, has reached its end: it has that ``status``,
     and nothing is raised. An ``error`` event raises ``APIError``.
@@ -163,7 +163,7 @@ class ResponseStream:
             raise
 
     def _fold(self, event: ResponseStreamEvent) -> None:
-        """Change the response as the table of events in docs/openai.md says."""
+        """Change the response as the table of events in docs/maintainers/openai.md says."""
         kind, _, verb = event.type.rpartition(".")
         match event:
             case UnknownEvent():

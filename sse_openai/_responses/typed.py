@@ -8,7 +8,7 @@
     transcript.receive_eof()                   # raises if the stream was cut off
 
 Nothing is accumulated here; ``ResponseStream`` does that for responses. No I/O. Rules are
-cited by their numbers in docs/openai.md.
+cited by their numbers in docs/maintainers/openai.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FINAL_TYPES = (
 
 @dataclass(slots=True)
 class TypedEvent:
-    """One event with its type (docs/openai.md, sections 4.1 and 5)."""
+    """One event with its type."""
 
     type: str
     """Its JSON ``type``, or the name of the event if that is missing."""
@@ -50,8 +50,7 @@ class TypedEventStream:
     """Reads streams of typed events: transcriptions, speech, images, and similar ones.
 
     Their events are those of OpenAI's API reference: ``transcript.text.delta``,
-    ``speech.audio.delta``, ``image_generation.partial_image`` and so on (docs/openai.md,
-    section 5).
+    ``speech.audio.delta``, ``image_generation.partial_image`` and so on.
 
     Args:
         final_types: the types after which the stream may end; by default those of

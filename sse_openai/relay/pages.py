@@ -25,7 +25,7 @@ class Page:
     @classmethod
     def load(cls) -> Self:
         """Read the page in this package."""
-        return cls.of(files(__package__).joinpath("page.html").read_bytes())
+        return cls.of(files("sse_openai.relay").joinpath("page.html").read_bytes())
 
     @classmethod
     def of(cls, body: bytes) -> Self:
