@@ -1,4 +1,4 @@
-"""Idle connections: which one to use again, and which to close. No clock."""
+"""The pool of idle connections. Callers pass in the time."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ class Pool(Generic[T]):
     """Connections that wait for another request, by origin.
 
     Args:
-        per_origin: how many are kept for one origin.
-        idle_time: seconds for which one is kept.
+        per_origin: connections kept for one origin.
+        idle_time: seconds for which a connection is kept.
     """
 
     def __init__(self, per_origin: int, idle_time: float) -> None:
         if per_origin < 0 or not idle_time >= 0:
-            raise ValueError("neither a number of connections nor a time is negative")
+            raise ValueError("max_idle and max_idle_time must not be negative")
         self.per_origin = per_origin
         self._idle_time = idle_time
-        # The one that was used last is the last one, and the first to be used again: the
-        # longer a connection waits, the likelier its server has given it up.
+        # The latest one comes last and is used again first: the longer a connection waits,
+        # the likelier its server has given it up.
         self._idle: dict[Hashable, list[tuple[float, T]]] = {}
 
     def put(self, origin: Hashable, connection: T, now: float) -> None:
-        """Keep a connection from ``now`` on; the next ``expire`` has what is too much."""
+        """Keep a connection from ``now`` on; the next ``expire`` returns any excess."""
         self._idle.setdefault(origin, []).append((now + self._idle_time, connection))
 
     def take(self, origin: Hashable) -> T | None:
-        """Return the connection to use for a request, None for a new one."""
+        """Return the connection to use again, None if there is none."""
         idle = self._idle.get(origin)
         if not idle:
             return None
@@ -41,7 +41,7 @@ class Pool(Generic[T]):
         return connection
 
     def expire(self, now: float) -> list[T]:
-        """Return the connections to close: those too old, and the oldest of too many."""
+        """Return the connections to close: the expired ones, and the oldest beyond the limit."""
         expired: list[T] = []
         for origin, idle in list(self._idle.items()):
             count = max(len(idle) - self.per_origin, sum(end <= now for end, _ in idle))
@@ -54,10 +54,10 @@ class Pool(Generic[T]):
 
 
 def is_readable(file: int) -> bool:
-    """Whether a socket has something to read: on an idle connection, nothing good.
+    """True if a socket has input, without waiting for it.
 
-    It is the server's close, or an answer that nobody asked for. This is a look, which
-    does not wait.
+    On an idle connection that is bad news: the server has closed it, or sent an answer that
+    nobody asked for.
     """
     if not hasattr(select, "poll"):  # pragma: no cover  # Windows
         return bool(select.select([file], [], [], 0)[0])

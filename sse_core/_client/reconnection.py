@@ -1,4 +1,4 @@
-"""EventSource's whole policy: which request next, when, or never. No I/O, no clock.
+"""The policy of an EventSource: which request comes next, and when. No I/O, no clock.
 
     machine = Reconnection(Request("https://example.org/events"))
     delay = 0.0
@@ -8,11 +8,11 @@
         try:
             ...                                             # run it: send, receive
             machine.received(items, now())                  # whenever something came
-            delay = machine.closed(now())                   # the stream ended in good order
+            delay = machine.closed(now())                   # the stream ended cleanly
         except SSEError as exc:
-            delay = machine.closed(now(), exc)              # raises what is final
+            delay = machine.closed(now(), exc)              # raises a final error
 
-The machine is told what happened and at what time, on any clock that only moves forward.
+The caller reports what happened and when, on any clock that only moves forward.
 Rules are cited by their numbers in docs/maintainers/client_model.md.
 """
 
@@ -39,12 +39,12 @@ from .._http.redirects import Redirects
 from .._parser import DEFAULT_MAX_EVENT_SIZE
 
 TRANSIENT = frozenset([429, 500, 502, 503, 504])
-"""Statuses that a reconnecting client takes for passing (C7)."""
+"""Statuses that a reconnecting client expects to pass (C7: retry these)."""
 
-# Where doubling stops mattering: the ceiling has long been reached.
+# Beyond this many doublings the ceiling applies anyway.
 _MAX_DOUBLINGS = 32
 
-# Nothing becomes of these by asking again (readings 3 and 14 of section 5).
+# Retrying these is pointless (readings 3 and 14 of section 5).
 _FINAL = (EventTooLarge, TLSError)
 
 
@@ -60,13 +60,13 @@ class Disconnected:
     """A connection or an attempt has ended, and another will follow."""
 
     error: SSEError | None
-    """What ended it; None for a stream that ended in good order."""
+    """The cause; None for a stream that ended cleanly."""
     delay: float
     """Seconds until the next attempt."""
 
 
 class Policy(TypedDict, total=False):
-    """The keyword arguments that say when an EventSource asks again, for type checkers."""
+    """The keyword arguments that decide when an EventSource reconnects, for type checkers."""
 
     reconnection_time: float
     min_reconnection_time: float
@@ -83,32 +83,31 @@ class Policy(TypedDict, total=False):
 
 
 class Reconnection:
-    """What one EventSource asks, again and again, until there is nothing more to ask.
+    """The requests of one EventSource, one after the other, until there is none to make.
 
     Args:
-        request: what to ask, at first and at each reconnect.
+        request: the request, for the first attempt and for each reconnect.
         last_event_id: the last event ID to begin with.
         reconnection_time: seconds to wait after a healthy connection, until the server
             sends a ``retry``. May be 0.
-        min_reconnection_time, max_reconnection_time: the floor and the ceiling of what a
-            server's ``retry`` may ask for, in seconds; the ceiling also bounds the back-off
-            and ``Retry-After``.
-        max_attempts: failures in a row after which the last one is raised; None for no limit.
-        max_elapsed: seconds since the last success after which no wait is begun any more.
-        replay: ask again where the request is more than a GET. Without it such a request is
-            sent once.
-        on_end: whether a stream that ended in good order is a reason to ``"reconnect"``, as
-            the standard has it, or to ``"stop"``.
-        transient: statuses that lead to another attempt; also of a proxy that is to connect
-            to the server, where 5xx always does.
-        transient_at_first: also when the very first attempt gets one of them.
+        min_reconnection_time, max_reconnection_time: the bounds of a server's ``retry``, in
+            seconds; the upper one also bounds the back-off and ``Retry-After``.
+        max_attempts: consecutive failures after which the last one is raised; None for no
+            limit.
+        max_elapsed: seconds since the last success after which no new wait begins.
+        replay: repeat a request that is not a GET. Without it such a request is sent once.
+        on_end: ``"reconnect"`` after a stream that ended cleanly, as the standard requires,
+            or ``"stop"``.
+        transient: statuses that lead to another attempt. They count for a proxy's refusal
+            too, for which any 5xx leads to another attempt.
+        transient_at_first: they also do when the very first attempt gets one.
         allow_http: follow redirects from https to http.
         healthy_after: seconds after which a connection counts as healthy without any event.
         max_event_size, comments: as for ``EventStreamParser``.
         uniform: the source of randomness, from 0 up to 1.
 
     Raises:
-        ValueError: a last event ID with CR, LF or NUL, or a number that makes no sense.
+        ValueError: the last event ID contains CR, LF or NUL, or a number makes no sense.
     """
 
     def __init__(
@@ -135,20 +134,22 @@ class Reconnection:
         if on_end not in ("reconnect", "stop"):
             raise ValueError(f"on_end is 'reconnect' or 'stop', not {on_end!r}")
         if not 0 <= min_reconnection_time <= max_reconnection_time or reconnection_time < 0:
-            raise ValueError("reconnection times are not negative, and the floor is the lower one")
+            raise ValueError(
+                "reconnection times must not be negative, and the minimum not above the maximum"
+            )
         self.last_event_id = last_event_id
-        """What a reconnect sends, as of the connections that have been closed."""
+        """The ID that a reconnect sends, as of the connections that have been closed."""
         self.reconnection_time = reconnection_time
-        """Seconds: the caller's, then the server's latest ``retry`` within its bounds."""
+        """Seconds: the caller's, then the server's latest ``retry`` within the bounds."""
         self.failures = 0
-        """Failures in a row."""
+        """The number of consecutive failures."""
         self.redirected = False
-        """Whether the last ``closed`` was for a redirect, so that nothing has failed."""
+        """True if the last connection ended with a redirect, so that nothing has failed."""
         self._floor = min_reconnection_time
         self._ceiling = max_reconnection_time
         self._max_attempts = max_attempts
         self._max_elapsed = max_elapsed
-        # C2: only a GET is asked again without being told to.
+        # C2: only a GET is repeated unasked.
         self.replay = replay or request.method == "GET"
         self._stops = on_end == "stop"
         self._transient = frozenset(transient)
@@ -170,8 +171,8 @@ class Reconnection:
 
         Args:
             now: seconds.
-            headers: in place of the caller's headers, for this attempt and those after it;
-                they never go to another origin, and not behind a redirect.
+            headers: replace the caller's headers from this attempt on. They never go to
+                another origin, nor along with a redirect.
         """
         if self._since is None:
             self._since = now
@@ -191,9 +192,9 @@ class Reconnection:
         return self._connection
 
     def received(self, items: Iterable[Any], now: float) -> None:
-        """Note what a connection delivered.
+        """Note the items that a connection delivered.
 
-        First when its response has turned out to be a stream, then after each of its
+        To be called when its response has turned out to be a stream, then after each of its
         ``receive_data``.
         """
         if self._opened is None:
@@ -202,15 +203,15 @@ class Reconnection:
             self._succeeded(now)
 
     def closed(self, now: float, error: SSEError | None = None) -> float | None:
-        """Take the end of a connection; return the seconds to wait, or None: finished.
+        """Take the end of a connection; return the seconds to wait, or None at the end of all.
 
         Args:
             now: seconds.
-            error: what ended it; None for a stream that ended in good order.
+            error: the cause; None for a stream that ended cleanly.
 
         Raises:
-            SSEError: ``error`` where it is final or a budget is used up; TransportError
-                where one is used up and nothing but clean ends came.
+            SSEError: ``error``, if it is final or a budget is used up.
+            TransportError: a budget is used up, and all streams ended cleanly.
         """
         assert self._connection is not None, "connect() comes first"
         response = self._connection.response
@@ -234,9 +235,9 @@ class Reconnection:
         return delay
 
     def restarted(self) -> None:
-        """Take the end of a connection that the caller dropped, to ask again at once.
+        """Take the end of a connection that the caller dropped to reconnect immediately.
 
-        It counts as no failure (reading 15). Not to be done unless ``replay`` is true.
+        It does not count as a failure (reading 15). Only allowed if ``replay`` is true.
         """
         assert self._connection is not None, "connect() comes first"
         self._learn(self._connection)
@@ -251,7 +252,7 @@ class Reconnection:
             self.reconnection_time = max(self._floor, milliseconds / 1000)
 
     def _succeeded(self, now: float) -> None:
-        # C12, C14: from here on, failures and time are counted anew.
+        # C12, C14: failures and time are counted from zero again.
         self._healthy = True
         self.failures = 0
         self._since = now
@@ -261,10 +262,10 @@ class Reconnection:
             return False
         if isinstance(error, ResponseError):
             return self._transient_now and error.response.status in self._transient
-        if isinstance(error, ProxyError):  # 407 or 403 will be the answer to the next one too
+        if isinstance(error, ProxyError):  # 407 and 403 will not change
             return error.response.status >= 500 or error.response.status in self._transient
         if isinstance(error, ProtocolError):
-            # In a body it is like a cut, but for a flood; in a head it stays.
+            # In a body it counts as a cut, unless it is a flood; in a head it will not change.
             return response is not None and not error.final
         if error is None:
             return not self._stops and response is not None and response.status != 204
@@ -273,7 +274,7 @@ class Reconnection:
     def _delay(self, refused: Response | None) -> float:
         delay = self.reconnection_time
         if not self._healthy:
-            # C12: the back-off comes on top, so that no wait is shorter than was asked for.
+            # C12: the back-off is added, so that no wait is shorter than the server asked for.
             self.failures += 1
             doublings = min(self.failures - 1, _MAX_DOUBLINGS)
             back_off = max(self._floor, self.reconnection_time) * 2.0**doublings

@@ -1,4 +1,4 @@
-"""Where in the caller's code a stream was opened, for the warning that it was not closed."""
+"""The warning about a stream that was not closed, with the place where it was opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OURS = ("sse_core", "sse_openai")
 
 
 def caller() -> Place:
-    """Return the innermost place on the stack that is not in this toolkit."""
+    """Return the innermost place on the stack outside this toolkit."""
     frame = sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame = frame.f_back

@@ -1,8 +1,8 @@
-"""What an HTTP exchange is made of, as values: URL, Request, Headers, Response, Timeout.
+"""The values of an HTTP exchange: URL, Request, Headers, Response.
 
-Everything that a caller can get wrong is refused here, before a socket is opened:
-what passes is one well-formed HTTP/1.1 request. No ``repr`` shows a header's value,
-a query or a body, because any of them may hold a secret.
+A caller's mistakes are refused here, before a socket is opened, so that a Request is always
+one well-formed HTTP/1.1 request. No ``repr`` shows a header's value, a query or a body,
+because any of them may hold a secret.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # white space at the ends.
 _FIELD_VALUE = re.compile(rb"(?![\t ])[\t\x20-\x7e\x80-\xff]*(?<![\t ])")
 
-# What makes a field value that h11 does not send; other control characters it does.
+# h11 refuses field values with these; it sends other control characters.
 _NOT_IN_ID = re.compile(rb"[\0\n\v\f\r]")
 
-# What a name may consist of that is looked up and compared; stricter than RFC 3986.
+# The host names that are looked up and compared; stricter than RFC 3986.
 _REG_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
 
-# A URL as typed holds none of these; urlsplit would drop some of them in silence, and
-# browsers read a backslash as a slash, so that two readers would see two hosts. Lone
-# surrogates are nothing that UTF-8 can encode.
+# urlsplit would silently drop some of these, and browsers read a backslash as a slash, so
+# that two readers would see two hosts. UTF-8 cannot encode lone surrogates.
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
-# Host and port. urlsplit would drop what stands around brackets.
+# Host and port. urlsplit would drop characters around brackets.
 _AUTHORITY = re.compile(r"(\[[^\[\]%]*\]|[^\[\]:]*)(?::([0-9]{0,5}))?")
 
 
@@ -50,35 +49,35 @@ _AUTHORITY = re.compile(r"(\[[^\[\]%]*\]|[^\[\]:]*)(?::([0-9]{0,5}))?")
 class URL:
     """An absolute http or https URL, ready to connect to.
 
-    Host names outside ASCII are turned into their IDNA form, other characters outside
-    ASCII into percent-encoded UTF-8; a fragment is dropped.
+    Host names outside ASCII are converted to IDNA, other characters outside ASCII to
+    percent-encoded UTF-8. A fragment is dropped.
 
     Raises:
-        ValueError: no http or https URL, no usable host, credentials in it, or characters
-            that no URL holds.
+        ValueError: not an http or https URL, no usable host, credentials, or characters that
+            a URL must not contain.
     """
 
     scheme: str
     host: str
-    """In lower case; an IPv6 address without brackets."""
+    """Lower case; an IPv6 address has no brackets."""
     port: int
     target: str
-    """Path and query: what the request line asks for."""
+    """Path and query, as in the request line."""
 
     @classmethod
     def parse(cls, url: str) -> URL:
         if _NOT_IN_URL.search(url):
-            raise ValueError("a URL holds no spaces, control characters or backslashes")
+            raise ValueError("a URL must not contain spaces, control characters or backslashes")
         parts = _split(url)
         if parts is None:
-            raise ValueError("no URL: the part between scheme and path cannot be read")
+            raise ValueError("not a URL: the part between scheme and path cannot be read")
         if parts.scheme not in _DEFAULT_PORTS:
             raise ValueError(f"expected an http or https URL, got scheme {parts.scheme!r}")
         if "@" in parts.netloc:
             raise ValueError("credentials in a URL are not sent: pass an Authorization header")
         authority = _AUTHORITY.fullmatch(parts.netloc)
         if authority is None or int(authority[2] or 0) > 65535:
-            raise ValueError("expected a host, and perhaps a port up to 65535")
+            raise ValueError("expected a host, and optionally a port up to 65535")
         port = int(authority[2]) if authority[2] else _DEFAULT_PORTS[parts.scheme]
         path = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~-._")
         query = quote(parts.query, safe="/%!$&'()*+,;=:@~-._?[]{}|^`")
@@ -87,13 +86,13 @@ class URL:
 
     @property
     def authority(self) -> str:
-        """What the Host field says: the host, and the port unless it is the scheme's own."""
+        """The value of the Host field: the host, and the port unless it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: what has to be equal for secrets to be sent along."""
+        """Scheme, host and port. Secrets are only sent to the same origin."""
         return self.scheme, self.host, self.port
 
     def __str__(self) -> str:
@@ -105,7 +104,7 @@ class URL:
 
 
 def _split(url: str) -> SplitResult | None:
-    # Not by its own exception, whose text quotes what may be a secret.
+    # The message of urlsplit's exception quotes the URL, which may hold a secret.
     try:
         return urlsplit(url)
     except ValueError:
@@ -118,17 +117,17 @@ def _host(host: str) -> str:
     try:
         name = host.encode("idna").decode("ascii").lower()
     except UnicodeError as exc:
-        raise ValueError(f"no host name: {host!r}") from exc
+        raise ValueError(f"not a host name: {host!r}") from exc
     if not _REG_NAME.fullmatch(name):
-        raise ValueError(f"no host name: {host!r}")
+        raise ValueError(f"not a host name: {host!r}")
     return name
 
 
 class Headers(Mapping[str, str]):
-    """Header fields of a response: a mapping whose names have no case.
+    """Header fields of a response: a mapping whose names ignore case.
 
-    Several fields of one name are joined with ``", "`` (RFC 9110, 5.3); ``get_all``
-    has them one by one. Octets outside ASCII are read as Latin-1.
+    Several fields of one name are joined with ``", "`` (RFC 9110, 5.3); ``get_all`` returns
+    them one by one. Octets outside ASCII are read as Latin-1.
     """
 
     __slots__ = ("_fields",)
@@ -161,12 +160,12 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Request:
-    """One HTTP request: what a stream asks for, again at each reconnect.
+    """One HTTP request for an event stream, sent again at each reconnect.
 
-    Defaults, each replaced by a field of the same name in ``headers``:
-    ``Accept: text/event-stream``, ``Cache-Control: no-cache``,
-    ``Accept-Encoding: identity`` (a coded event stream comes late or as a bomb) and
-    ``User-Agent``. ``Host`` and ``Content-Length`` are set for the caller.
+    It has these fields unless ``headers`` has one of the same name:
+    ``Accept: text/event-stream``, ``Cache-Control: no-cache``, ``Accept-Encoding: identity``
+    (a coded event stream may come late or as a bomb) and ``User-Agent``. ``Host`` and
+    ``Content-Length`` are set automatically.
 
     Args:
         url: an absolute http or https URL.
@@ -176,8 +175,8 @@ class Request:
         json: the body as a value to be sent as JSON, with its content type.
 
     Raises:
-        ValueError: what cannot be sent as one well-formed request; both bodies at once;
-            ``Last-Event-ID`` in ``headers``, which has an argument of its own elsewhere.
+        ValueError: the arguments do not make one well-formed request; there are two bodies;
+            or ``headers`` contains ``Last-Event-ID``, which has its own argument elsewhere.
     """
 
     url: URL
@@ -195,14 +194,14 @@ class Request:
         json: Any = None,
     ) -> None:
         if content is not None and json is not None:
-            raise ValueError("content and json are two ways to give one body")
+            raise ValueError("a request has one body: give content or json, not both")
         if json is not None:
             content = jsonlib.dumps(json, allow_nan=False)
         body = _body(content)
         if method is None:
             method = "GET" if content is None else "POST"
         if not _TOKEN.fullmatch(method) or method == "CONNECT":
-            raise ValueError(f"no HTTP method that asks for a stream: {method!r}")
+            raise ValueError(f"not an HTTP method for a stream: {method!r}")
         parsed = url if isinstance(url, URL) else URL.parse(url)
 
         fields = {
@@ -217,12 +216,12 @@ class Request:
         given = [_field(name, value) for name, value in _pairs(headers)]
         for name, _ in given:
             if name in _NOT_FOR_CALLERS:
-                raise ValueError(f"{name.decode()} is not the caller's to set")
+                raise ValueError(f"the header {name.decode()} cannot be set")
             fields.pop(name, None)
         if sum(name == b"host" for name, _ in given) > 1:
-            raise ValueError("more than one Host")
+            raise ValueError("more than one Host header")
         if content is not None or method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
-            # RFC 9110, 8.6: a method that anticipates content says that there is none.
+            # RFC 9110, 8.6: a method that anticipates content states its length, even if 0.
             fields[b"content-length"] = b"%d" % len(body)
         object.__setattr__(self, "url", parsed)
         object.__setattr__(self, "method", method)
@@ -230,7 +229,7 @@ class Request:
         object.__setattr__(self, "body", body)
 
     def with_headers(self, headers: HeadersInput) -> Request:
-        """Return the same request with other headers of the caller's."""
+        """Return the same request with other headers."""
         given = list(_pairs(headers))
         if not any(name.lower() == "content-type" for name, _ in given):
             given += [
@@ -242,7 +241,7 @@ class Request:
         return f"<Request {self.method} {self.url!r}>"
 
 
-# Framing is ours; and a last event ID that no parser knows of would go out for ever.
+# Framing is ours. A last event ID that no parser knows would be sent forever.
 _NOT_FOR_CALLERS = {b"content-length", b"transfer-encoding", b"last-event-id"}
 
 
@@ -250,10 +249,10 @@ def _body(content: bytes | str | None) -> bytes:
     if content is None:
         return b""
     if isinstance(content, str):
-        if _SURROGATE.search(content):  # a UnicodeEncodeError would hold the whole text
-            raise ValueError("content holds a lone surrogate, which UTF-8 cannot encode")
+        if _SURROGATE.search(content):  # a UnicodeEncodeError would quote the whole text
+            raise ValueError("content contains a lone surrogate, which UTF-8 cannot encode")
         return content.encode()
-    return bytes(memoryview(content))  # no number, of which bytes() makes so many NULs
+    return bytes(memoryview(content))  # refuses a number, which bytes() would turn into NULs
 
 
 def _pairs(headers: HeadersInput | None) -> Iterable[tuple[str, str | bytes]]:
@@ -265,7 +264,7 @@ def _pairs(headers: HeadersInput | None) -> Iterable[tuple[str, str | bytes]]:
 def merged(
     defaults: HeadersInput | None, given: HeadersInput | None
 ) -> list[tuple[str, str | bytes]]:
-    """Return the given headers, and the defaults for names that they do not have."""
+    """Return the given headers, and the defaults for names that are not among them."""
     pairs = list(_pairs(given))
     names = {name.lower() for name, _ in pairs}
     return [pair for pair in _pairs(defaults) if pair[0].lower() not in names] + pairs
@@ -273,14 +272,16 @@ def merged(
 
 def _field(name: str, value: str | bytes) -> tuple[bytes, bytes]:
     if not _TOKEN.fullmatch(name):
-        raise ValueError(f"no header name: {name!r}")
-    # The value stands in no message: it may be a key.
+        raise ValueError(f"not a header name: {name!r}")
+    # No message quotes the value: it may be a key.
     if isinstance(value, str):
         if not value.isascii():
             raise ValueError(f"header {name!r} is not ASCII; pass bytes to send other octets")
         value = value.encode()
     if not _FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"header {name!r} holds a control character or white space at its ends")
+        raise ValueError(
+            f"header {name!r} contains a control character, or white space at its ends"
+        )
     return name.lower().encode(), bytes(value)
 
 
@@ -291,11 +292,11 @@ def check_last_event_id(last_event_id: str) -> None:
 
 
 def last_event_id_field(last_event_id: str) -> tuple[bytes, bytes] | None:
-    """Return the header field that sends an ID back, None where it cannot be sent.
+    """Return the header field that sends an ID back, None if it cannot be sent.
 
-    An ID is sent as UTF-8. White space at its ends is cut off, as HTTP would. An ID with VT
-    or FF, which h11 refuses, or with NUL or a line break, or of more than 8 KiB, which
-    servers refuse, is left out: one such ID would make every reconnect fail.
+    An ID is sent as UTF-8, without white space at its ends, which HTTP would strip. An ID is
+    left out if it has VT or FF (h11 refuses them), NUL or a line break, or more than 8 KiB
+    (servers refuse it): one such ID would make every reconnect fail.
     """
     value = last_event_id.encode("utf-8", "replace").strip(b" \t")
     if not value or len(value) > 8192 or _NOT_IN_ID.search(value):

@@ -1,8 +1,8 @@
 """request, redirect response -> the next request, or none. No I/O.
 
-The rules are C17 to C22 of docs/maintainers/client_model.md: Fetch's, but for secrets. When the
-origin changes, every header that the caller gave is left behind, not only the three
-that HTTP knows for secret; and a body never crosses.
+The rules (C17 to C22 of docs/maintainers/client_model.md) are Fetch's, except for secrets.
+When the origin changes, all of the caller's headers are dropped, not only the three that
+HTTP knows to be secret, and a body is never sent along.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _PERMANENT = frozenset([301, 308])
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
-# What may go to another origin; nothing of it is a secret.
+# Fields that may go to another origin, because they hold no secrets.
 _HARMLESS = frozenset([b"accept", b"accept-language", b"user-agent"])
 
-# Made anew for each request.
+# Made for each request.
 _OURS = frozenset([b"host", b"content-length"])
 
-# What says something of a body, and goes with it (Fetch, HTTP-redirect fetch).
+# Fields that describe a body, and are dropped with it (Fetch, HTTP-redirect fetch).
 _OF_THE_BODY = frozenset(
     [b"content-type", b"content-encoding", b"content-language", b"content-location"]
 )
 
 
 def is_redirect(response: Response) -> bool:
-    """Whether a response points elsewhere, usable or not."""
+    """True if a response points elsewhere, usable or not."""
     return response.status in _STATUSES and "location" in response.headers
 
 
@@ -42,25 +42,25 @@ class Redirects:
     """The redirects of one attempt.
 
     Args:
-        request: what the attempt begins with.
-        allow_http: follow a redirect from https to http, which is refused otherwise.
+        request: the first request of the attempt.
+        allow_http: follow a redirect from https to http, which is otherwise refused.
     """
 
     def __init__(self, request: Request, *, allow_http: bool = False) -> None:
         self.request = request
-        """What to ask now."""
+        """The request to send now."""
         self.remembered = request
-        """What the next attempt begins with: behind the permanent redirects, if the first
-        ones of the chain were."""
+        """The first request of the next attempt: it follows the permanent redirects at the
+        beginning of the chain."""
         self._allow_http = allow_http
         self._followed = 0
         self._permanent = True
 
     def follow(self, response: Response) -> bool:
-        """Take a response; return whether ``request`` is now another one to ask.
+        """Take a response; return True if ``request`` is now the one to send next.
 
-        False for what is no redirect, or one that is not followed: a Location that is no
-        usable URL, from https to http, or with a body to another origin.
+        Return False for a response that is not a redirect, and for one that is not followed:
+        an unusable Location, from https to http, or with a body to another origin.
 
         Raises:
             TooManyRedirects: the twenty-first of an attempt.
@@ -73,7 +73,7 @@ class Redirects:
         if self._followed == MAX_REDIRECTS:
             raise TooManyRedirects(MAX_REDIRECTS)
         self._followed += 1
-        # A permanent redirect that makes another method of the request is not repeated.
+        # A permanent redirect that changes the method is not remembered.
         same = request.method == self.request.method
         self._permanent = self._permanent and response.status in _PERMANENT and same
         self.request = request
@@ -83,12 +83,12 @@ class Redirects:
 
     def _redirected(self, response: Response) -> Request | None:
         asked = self.request
-        # As UTF-8, which is what servers send where they send more than ASCII.
+        # Servers that send more than ASCII send UTF-8.
         location = response.headers.get_all("location")[-1].strip(" \t")
         location = location.encode("latin-1").decode("utf-8", "replace")
         if not location:
             return None
-        if not _SCHEME.match(location):  # urljoin takes `http:///x` for a path
+        if not _SCHEME.match(location):  # urljoin reads `http:///x` as a path
             location = urljoin(str(asked.url), location)
         try:
             url = URL.parse(location)
