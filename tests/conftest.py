@@ -1,10 +1,76 @@
 from __future__ import annotations
 
+import gc
 import signal
+import threading
+from binascii import crc32
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from sse_core import _parser
+
+TIME_LIMIT = 120
+"""Seconds after which a test has hung; the slowest takes ten on a busy machine."""
+
+PEERS = Path(__file__).parent / "peers"
+NEED_PEERS = {"driver", "foreign_parsers", "redis_url"}
+"""Fixtures that start a browser, parsers of other languages, Redis."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs peers, and as slow what a sweep leaves out of the default run.
+
+    A test marked ``sweep(quick=n)`` keeps n of its cases there, drawn by their names:
+    the same in every run and every process, and from all combinations of parameters.
+    """
+    sweeps: dict[tuple[str, int], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if PEERS in item.path.parents or NEED_PEERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.peers)
+        if mark := item.get_closest_marker("sweep"):
+            name = item.nodeid.partition("[")[0]
+            sweeps[name, mark.kwargs["quick"]].append(item)
+    for (_, quick), cases in sweeps.items():
+        cases.sort(key=lambda item: crc32(item.nodeid.encode(errors="surrogatepass")))
+        for item in cases[quick:]:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests out of garbage collection: many tests collect, and 12,000 items cost."""
+    gc.collect()
+    gc.freeze()
+
+
+class Hung(BaseException):
+    """Raised in a test that has hung; no ``except Exception`` takes it for something else."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that hangs, where signals reach it.
+
+    ``faulthandler_timeout`` then shows where every thread is, and does no more. A test
+    that sets the alarm itself takes this one's place.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return (yield)
+
+    def hung(number: int, frame: FrameType | None) -> None:
+        raise Hung(f"{item.nodeid} has not ended in {TIME_LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,7 +82,7 @@ def _interruptible() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer's environment has of proxies is nothing to a test."""
+    """Keep the proxies of the developer's environment out of the tests."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -30,7 +96,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["fast path", "general path"])
 def general_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Every test that asks for this runs with the parser's fast path and without."""
+    """Every test that asks for this runs with the parser's fast path and without.
+
+    The same vectors have to cover both: this is the one place that knows the switch.
+    """
     general = bool(request.param == "general path")
     if general:
         monkeypatch.setattr(_parser, "_FAST_PATH", False)

@@ -264,6 +264,7 @@ CUTS: dict[str, list[list[bytes]]] = {
 }
 
 
+@pytest.mark.sweep(quick=6)
 @on_every_shell
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("last_chunk", [True, False], ids=["ended", "cut"])

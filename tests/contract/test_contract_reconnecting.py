@@ -321,6 +321,7 @@ def test_h90_cancelled_wait_goes_on(backend: str) -> None:
 # --- 4.8 Timers ---
 
 
+@pytest.mark.sweep(quick=1)
 @on_every_shell
 def test_h92_head_byte_by_byte(shell: Shell) -> None:
     """Bytes do not put the timer back: the head has to be whole within the limit."""

@@ -3,7 +3,7 @@
     python -m tests.faults.cuts [--shell asyncio|trio|blocking]
 
 Each byte of a response, head included, is once where the first connection breaks off, by
-FIN and by RST, in each framing and with each line end. ``tests/test_faults_cuts.py`` runs
+FIN and by RST, in each framing and with each line end. ``tests/faults/test_faults_cuts.py`` runs
 all of it without sockets, and a sample of it over sockets; this runs all of it over
 sockets.
 """

@@ -4,8 +4,8 @@
 
 Each flood goes through a ``Connection`` without a socket. Printed are how much of it was
 taken until it was refused, the peak of memory, and t(2n)/t(n) with reads of 64 KiB, 64
-bytes and 1 byte, where the flood has no limit of its own. ``tests/test_limits.py`` does it
-with less, and counts calls instead of seconds.
+bytes and 1 byte, where the flood has no limit of its own.
+``tests/sse_core/http/test_limits.py`` does it with less, and counts calls instead of seconds.
 """
 
 from __future__ import annotations

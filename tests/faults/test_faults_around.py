@@ -172,6 +172,7 @@ def test_uvloop_killed_again_and_again(tls: bool) -> None:
     assert 16 == kills.run("uvloop", 16, seed=7, tls=tls).killed.total()
 
 
+@pytest.mark.sweep(quick=3)
 @with_and_without_tls
 @pytest.mark.parametrize(("life", "scripts"), LIVES, ids=[life.__name__ for life, _ in LIVES])
 def test_uvloop_f48_cancelled_anywhere(

@@ -79,6 +79,7 @@ def outcome(
     return received, error
 
 
+@pytest.mark.sweep(quick=6)
 @on_every_shell
 @with_and_without_tls
 @pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def test_f49_stream(
     raise AssertionError("never ran to its end")
 
 
+@pytest.mark.sweep(quick=3)
 @on_every_shell
 @with_and_without_tls
 def test_f6_f49_source(tls: bool, shell: Shell) -> None:

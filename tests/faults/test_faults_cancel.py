@@ -85,6 +85,7 @@ LIVES: list[tuple[Life, Callable[[], list[Script]]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sweep(quick=10)
 @on_every_way_to_cancel
 @with_and_without_tls
 @pytest.mark.parametrize(("life", "scripts"), LIVES, ids=[life.__name__ for life, _ in LIVES])
@@ -110,6 +111,7 @@ def test_f48_cancelled_anywhere(
     assert anyio.run(run, backend=backend) > 4
 
 
+@pytest.mark.sweep(quick=2)
 @on_every_way_to_cancel
 @with_and_without_tls
 def test_f48_only_the_call_was_cancelled(tls: bool, backend: str, way: Cancelling) -> None:

@@ -72,6 +72,7 @@ class Source:
         return delay
 
 
+@pytest.mark.sweep(quick=2)
 @pytest.mark.parametrize("line_end", LINE_ENDS, ids=["LF", "CRLF", "CR"])
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_f36_f37_f46_every_cut(framing: Framing, line_end: bytes) -> None:
@@ -90,6 +91,7 @@ def test_f36_f37_f46_every_cut(framing: Framing, line_end: bytes) -> None:
         assert (first.error is None) == (ends or complete), cut
 
 
+@pytest.mark.slow
 @on_every_shell
 def test_f36_f37_f46_over_sockets(shell: Shell) -> None:
     """A seeded sample of the same, through each shell."""

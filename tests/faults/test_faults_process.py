@@ -109,6 +109,7 @@ class QuietSocket(CountingSocket):
         return super().recv(bufsize)
 
 
+@pytest.mark.slow
 @on_every_shell
 def test_f54_a_month_of_idling_and_reconnecting(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
@@ -222,6 +223,7 @@ IN_THE_CHILD = [
 CLOSES = pytest.param(SHELLS[-1], "events.close()", id="blocking-closes")
 
 
+@pytest.mark.sweep(quick=4)
 @pytest.mark.parametrize(("shell", "in_the_child"), [*IN_THE_CHILD, CLOSES])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_f55_fork(in_the_child: str, tls: bool, shell: Shell, tmp_path: Path) -> None:
@@ -269,6 +271,7 @@ STREAM = "items = {module}.stream(sys.argv[1]); {enter}"
 SOURCE = "items = {module}.EventSource(sys.argv[1])"
 
 
+@pytest.mark.sweep(quick=3)
 @on_every_shell
 @pytest.mark.parametrize("items", [STREAM, SOURCE], ids=["stream", "source"])
 @pytest.mark.parametrize(

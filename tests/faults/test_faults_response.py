@@ -144,6 +144,7 @@ def outcome_of(data: bytes, shell: Shell, *, tls: bool) -> tuple[list[Any], Any,
     return items, error, second.opened.is_set()
 
 
+@pytest.mark.sweep(quick=71)
 @on_every_shell
 @pytest.mark.parametrize(
     ("data", "came", "outcome"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
@@ -177,6 +178,7 @@ def test_response_over_tls(name: str, shell: Shell) -> None:
     assert (type(plain[1]), plain[2]) == (type(tls[1]), tls[2])
 
 
+@pytest.mark.sweep(quick=20)
 @on_every_shell
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
 @pytest.mark.parametrize("after", ["0", "Thu, 01 Jan 1970 00:00:00 GMT", "-1", "garbage"])

@@ -16,6 +16,7 @@ HEADERS = {
 }
 
 
+@pytest.mark.sweep(quick=30)
 @on_every_shell
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])

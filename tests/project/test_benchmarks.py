@@ -233,6 +233,7 @@ def test_what_is_not_installed_is_named() -> None:
     assert len(peers.ADAPTERS) == len(parsers) + len(left_out)
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("parser", all_parsers(), ids=lambda parser: parser.name)
 @pytest.mark.parametrize("reads", ["16k", "event", "1"])
 @pytest.mark.parametrize("name", ["chat", "responses", "full", "multibyte"])
@@ -479,6 +480,7 @@ class TestCommands:
         assert "line ends (1)" in out
         assert f"* {OURS}: none" in out
 
+    @pytest.mark.slow
     def test_memory(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Every shape has its line."""
         assert main(["memory", "--size", "200000"]) == 0

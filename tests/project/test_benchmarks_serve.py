@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="as the benchmar
 BRIEF = Settings(1, 3, {"single": (2, 1), "burst": (1, 3)})
 
 
+@pytest.mark.peers
 def test_all_modes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

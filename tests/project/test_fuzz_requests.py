@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_mock(seed: int) -> None:
     """Whatever it is sent, the mock answers, and as its description says."""
@@ -203,6 +204,7 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.splitlines()[-1].startswith("1 requests in ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_relay(backend: str) -> None:
     """The relay in front of the mock holds to its description as well."""

@@ -57,6 +57,7 @@ def test_corpus_is_whole() -> None:
     assert 7503 == sum(len(stream["events"]) for stream in STREAMS)
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.usefixtures("general_path")
 @pytest.mark.parametrize("cut", CUTS, ids=lambda cut: str(cut.__name__))
 def test_same_events_as_the_browser(cut: Cut) -> None:

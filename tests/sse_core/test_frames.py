@@ -136,6 +136,7 @@ def test_no_limit() -> None:
     assert [frame] == FrameSplitter(None).receive_data(frame)
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize("piece", [b"\n", b"\r", b"x", b"x\n"])
 def test_bytewise_is_linear(piece: bytes) -> None:
     """Twice the bytes take about twice the time, also of blank lines alone."""

@@ -109,6 +109,7 @@ def test_vectors_are_whole() -> None:
     assert 231 == len(VECTORS)
 
 
+@pytest.mark.sweep(quick=330)
 @pytest.mark.usefixtures("general_path")
 @pytest.mark.parametrize("cut", CUTS, ids=attrgetter("__name__"))
 @pytest.mark.parametrize("vector", VECTORS, ids=attrgetter("name"))
@@ -469,6 +470,7 @@ CHARGES = [
 ]
 
 
+@pytest.mark.sweep(quick=75)
 @pytest.mark.usefixtures("general_path")
 @pytest.mark.parametrize("cut", CUTS, ids=attrgetter("__name__"))
 @pytest.mark.parametrize("newline", [b"\n", b"\r", b"\r\n"])
@@ -606,6 +608,7 @@ def test_limit_lifted() -> None:
     assert [message("\0" * 17 * MIB)] == parser.receive_data(b"data: %b\n\n" % bytes(17 * MIB))
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize("size", [1, 999, 65536])
 def test_empty_lines_count(size: int) -> None:
     """100,000 empty data lines hold no byte of data and are charged all the same."""
@@ -723,6 +726,7 @@ def test_memory_of_a_comment_that_is_asked_for() -> None:
     assert memory.peak <= 2 * MIB
 
 
+@pytest.mark.sweep(quick=2)
 @pytest.mark.parametrize("size", [512, 65536])
 @pytest.mark.parametrize(
     ("start", "end"),
@@ -917,6 +921,7 @@ STREAMS: dict[str, Callable[[int], bytes]] = {
 LONG = {name: stream(65536) for name, stream in STREAMS.items()}
 
 
+@pytest.mark.sweep(quick=21)
 @pytest.mark.parametrize("size", [1, 7, 512, 4096, 65536])
 @pytest.mark.parametrize("name", LONG)
 def test_bytes_touched_are_linear(name: str, size: int) -> None:
@@ -927,6 +932,7 @@ def test_bytes_touched_are_linear(name: str, size: int) -> None:
     assert touched(stream, size, comments=True) <= 24 * (len(stream) + reads)
 
 
+@pytest.mark.sweep(quick=7)
 @pytest.mark.parametrize("name", STREAMS)
 def test_twice_the_bytes_twice_the_work(name: str) -> None:
     """Work per byte does not grow with what has been received."""

@@ -150,6 +150,7 @@ def test_reference(chunks: list[bytes], options: Options) -> None:
     assert outcome_by_reference(b"".join(chunks), options) == outcome_of(chunks, options)
 
 
+@pytest.mark.slow
 @examples(1000)
 @given(chunks=cut_streams(), options=options_of_parsers)
 def test_chunking(chunks: list[bytes], options: Options) -> None:
@@ -166,6 +167,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=9) | st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("general_path")
 @examples(500)
 @given(
@@ -273,6 +275,7 @@ class ParserBesideReference(RuleBasedStateMachine):
         self.agree()
 
 
+@pytest.mark.slow
 def test_parser_beside_reference() -> None:
     """At every moment, not only at the end, parser and reference agree."""
     run_state_machine_as_test(

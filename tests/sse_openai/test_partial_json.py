@@ -283,6 +283,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.sweep(quick=2)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_linear(shape: str) -> None:
     """Eight times the text, in pieces of 20 and looked at after each, takes about eight times."""

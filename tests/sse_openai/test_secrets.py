@@ -118,6 +118,7 @@ FAILURES = {
 OF_THE_CHAT = {"error", "malformed", "truncated"}
 
 
+@pytest.mark.sweep(quick=30)
 @on_every_shell
 @pytest.mark.parametrize("kind", ["stream", "chat"])
 @pytest.mark.parametrize("failure", FAILURES)
@@ -172,6 +173,7 @@ OF_A_PROXY = {
 }
 
 
+@pytest.mark.sweep(quick=36)
 @on_every_shell
 @pytest.mark.parametrize("kind", ["stream", "chat", "source"])
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -2,7 +2,7 @@
 
     python -m tests.support.page_shots DIRECTORY
 
-Needs what tests/test_page.py needs. Nothing is compared.
+Needs what tests/sse_openai/relay/test_page.py needs. Nothing is compared.
 """
 
 from __future__ import annotations

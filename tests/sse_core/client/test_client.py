@@ -44,6 +44,7 @@ from sse_core._client.sync_connector import transport_errors
 from sse_core._http.limits import Limit
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
+    SHELLS,
     Cancelling,
     Shell,
     cancelled_at,
@@ -532,23 +533,27 @@ async def leaves_by_cancellation(events: Any) -> None:
             await anyio.sleep_forever()
 
 
-@on_every_shell
+LEAVING: list[Scenario] = [
+    leaves_at_the_end,
+    leaves_by_break,
+    leaves_without_reading,
+    leaves_by_exception,
+    leaves_by_closing,
+    leaves_by_cancellation,
+]
+
+
 @pytest.mark.parametrize(
-    "scenario",
+    ("scenario", "shell"),
     [
-        leaves_at_the_end,
-        leaves_by_break,
-        leaves_without_reading,
-        leaves_by_exception,
-        leaves_by_closing,
-        leaves_by_cancellation,
+        pytest.param(scenario, shell, id=f"{scenario.__name__}-{shell.name}")
+        for scenario in LEAVING
+        for shell in SHELLS
+        if not (shell.blocking and scenario is leaves_by_cancellation)  # threads have none
     ],
-    ids=lambda scenario: scenario.__name__,
 )
 def test_closing(scenario: Scenario, shell: Shell) -> None:
     """However the block is left, the peer sees the close, and the iteration is over."""
-    if shell.blocking and scenario is leaves_by_cancellation:
-        pytest.skip("threads have no cancellation")
     script = chunked([A, B], "hold", last_chunk=scenario is leaves_at_the_end)
 
     async def scenario_and_after(events: Any) -> None:

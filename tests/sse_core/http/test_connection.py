@@ -317,6 +317,7 @@ def test_no_coding(coding: bytes) -> None:
 ERROR = b"HTTP/1.1 401 No\r\nContent-Type: text/plain\r\n"
 
 
+@pytest.mark.sweep(quick=4)
 @by_every_cut
 @pytest.mark.parametrize("size", [65535, 65536, 65537, 200_000])
 def test_error_body_is_bounded(size: int, cut: Cut) -> None:
@@ -488,6 +489,7 @@ def test_largest_head(cut: Cut) -> None:
     )
 
 
+@pytest.mark.sweep(quick=5)
 @by_every_cut
 @pytest.mark.parametrize(
     "head",
@@ -575,6 +577,7 @@ def test_one_read_with_events_and_a_failure() -> None:
         connection.receive_data(b"data: y\n\n")
 
 
+@pytest.mark.sweep(quick=3)
 @by_every_cut
 @pytest.mark.parametrize("name", ["chunk", "extension", "trailers"])
 def test_overhead(name: str, cut: Cut) -> None:
@@ -623,6 +626,7 @@ def test_flood_without_line_end(cut: Cut) -> None:
         assert ([ServerSentEvent("x")], ProtocolError) == (events, end)
 
 
+@pytest.mark.sweep(quick=2)
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 4096, 65536])
 def test_a_long_body_in_one_byte_chunks(size: int) -> None:
     """Plain chunks are no overhead, also where every read ends behind a chunk's head."""
@@ -693,6 +697,7 @@ REUSABLE = [
 ]
 
 
+@pytest.mark.sweep(quick=9)
 @by_every_cut
 @pytest.mark.parametrize("data", REUSABLE, ids=range(len(REUSABLE)))
 def test_reusable(data: bytes, cut: Cut) -> None:

@@ -14,6 +14,7 @@ TOTAL = EVENT_LIMIT + EVENT_LIMIT // 4
 by_flood = pytest.mark.parametrize("name", FLOODS)
 
 
+@pytest.mark.sweep(quick=6)
 @by_flood
 def test_t1_t14_memory(name: str) -> None:
     """What is refused is refused in time, what is not kept takes nothing; memory is bounded."""
@@ -25,6 +26,7 @@ def test_t1_t14_memory(name: str) -> None:
     assert outcome.peak <= hostile.memory_bound(name)
 
 
+@pytest.mark.sweep(quick=10)
 @by_flood
 @pytest.mark.parametrize("size", [7, 512])
 def test_t2_verdict_does_not_depend_on_the_cut(name: str, size: int) -> None:
@@ -39,6 +41,7 @@ def test_t2_verdict_does_not_depend_on_the_cut(name: str, size: int) -> None:
     assert whole.taken - READ <= cut.taken <= whole.taken + len(flood.start) + size
 
 
+@pytest.mark.sweep(quick=6)
 @pytest.mark.parametrize("name", [name for name in FLOODS if FLOODS[name].limit == EVENT_LIMIT])
 @pytest.mark.parametrize("size", [1, 64, READ])
 def test_t3_twice_as_much_twice_the_calls(name: str, size: int) -> None:

@@ -59,6 +59,7 @@ def cut_into(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize("first", range(0, CASES, BATCH))
 def test_skimming_changes_nothing(first: int) -> None:
     """Events, errors, ends, limits: the same as when h11 reads every byte."""

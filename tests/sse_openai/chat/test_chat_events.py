@@ -494,6 +494,7 @@ def test_as_openai_python() -> None:
     assert 10 == len(found)
 
 
+@pytest.mark.slow
 def test_linear() -> None:
     """Eight times the arguments, looked at with every delta, take about eight times."""
 

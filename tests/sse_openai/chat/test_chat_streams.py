@@ -103,6 +103,7 @@ def accepted(expected: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in expected.items() if key != "preserved"}
 
 
+@pytest.mark.sweep(quick=60)
 @each(CASES)
 @on_every_shell
 def test_outcome_over_a_socket(case: dict[str, Any], shell: Shell) -> None:
@@ -132,6 +133,7 @@ def preserved(value: Any, path: list[Any]) -> Any:
     return value
 
 
+@pytest.mark.sweep(quick=100)
 @each([case for case in CASES if case["expect"]["outcome"] not in OF_THE_CONNECTION])
 @pytest.mark.parametrize("size", [1, 7, 1_000_000], ids="reads of {}".format)
 def test_outcome_does_not_depend_on_the_cut(case: dict[str, Any], size: int) -> None:

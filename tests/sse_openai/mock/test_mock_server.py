@@ -183,6 +183,7 @@ def test_fixture_by_name(tmp_path: Path) -> None:
     assert "FAILED test_it.py::test_fails" in done.stdout
 
 
+@pytest.mark.slow
 def test_fixture_by_entry_point(tmp_path: Path) -> None:
     """An installed package brings the fixture, without a word in the tests; with -p as well."""
     info = tmp_path / "site" / "fresh-1.0.dist-info"

@@ -74,7 +74,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 StoreMaker = Callable[..., Any]
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.peers)])
 async def make_store(
     request: pytest.FixtureRequest, anyio_backend: str
 ) -> AsyncGenerator[StoreMaker]:

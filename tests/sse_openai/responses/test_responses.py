@@ -813,6 +813,7 @@ def test_errors_can_be_pickled(error: Callable[[], ChatError]) -> None:
     assert (type(before), str(before), vars(before)) == (type(after), str(after), vars(after))
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize("kind", ["text", "arguments", "text without index", "ids without index"])
 def test_o25_folding_is_linear(kind: str) -> None:
     """20,000 deltas, 4 MiB: none costs more than those before it."""
@@ -946,6 +947,7 @@ VALUES = st.fixed_dictionaries(
 EVENT_NAMES = st.sampled_from(["message", "error", *EVENTS])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(VALUES | ANY, EVENT_NAMES), max_size=6))
 @examples(150)
 @example([({"type": []}, "message"), ({"object": {}}, "error")])
