@@ -24,8 +24,9 @@ from sse_openai import (
 )
 from sse_openai._errors import api_error
 from tests.support.chat_streams import WellFormedChat, well_formed_chats
+from tests.support.examples import examples
 from tests.support.official_client import Official
-from tests.support.response_streams import JSON, examples
+from tests.support.response_streams import JSON
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from openai.types.responses import ResponseStreamEvent as OfficialEvent
 from sse_core import EventStreamParser
 from sse_openai import APIError, ResponseItemStatusEvent, ResponseStream, StreamTruncated
 from sse_openai._responses.events import EVENTS
+from tests.support.examples import examples
 from tests.support.official_client import Official, without_parsed
-from tests.support.response_streams import JSON, WellFormed, event, examples, well_formed
+from tests.support.response_streams import JSON, WellFormed, event, well_formed
 
 
 @pytest.fixture(scope="module")

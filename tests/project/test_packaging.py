@@ -30,6 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_two_packages(wheel: zipfile.ZipFile) -> None:
     """Every module and marker of the two packages; no tests, no benchmarks, no docs."""
     expected = {

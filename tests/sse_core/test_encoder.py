@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sse_core import (
+from tests.support.examples import examples
     Comment,
     EventStreamParser,
     ServerSentEvent,
@@ -19,18 +20,7 @@ from sse_core import (
     encode_retry,
 )
 
-# SSE_SLOW=1 for fifty times as many examples; the mutation run takes a tenth.
-EFFORT = float(os.environ.get("SSE_EXAMPLES", 50 if os.environ.get("SSE_SLOW") else 1))
-
 LARGEST_RETRY = 10**640 - 1
-
-
-def examples(number: int) -> settings:
-    return settings(
-        max_examples=round(number * EFFORT),
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
 
 
 def short_id(value: object) -> str | None:

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,22 +23,11 @@ from hypothesis.stateful import (
 
 from sse_core import Comment, EventStreamParser, EventTooLarge, ServerSentEvent
 from tests.fuzz.fuzz_parser import check
+from tests.support.examples import examples
 from tests.support.reference_parser import Reading, read
-
-# SSE_SLOW=1 for fifty times as many examples; the mutation run takes a tenth.
-EFFORT = float(os.environ.get("SSE_EXAMPLES", 50 if os.environ.get("SSE_SLOW") else 1))
 
 Options = dict[str, Any]
 Item = ServerSentEvent | Comment
-
-
-def examples(number: int) -> settings:
-    return settings(
-        max_examples=round(number * EFFORT),
-        deadline=None,
-        # One check serves both paths, and a busy machine is no finding.
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
 
 
 TOKENS = [

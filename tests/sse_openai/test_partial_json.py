@@ -98,6 +98,7 @@ def test_any_value_in_any_cut(
     assert ("value", repr(json.loads(text))) == outcome(text, cuts, look=look)
 
 
+@pytest.mark.slow
 @given(VALUES, st.booleans())
 def test_every_beginning_is_a_beginning(value: Any, ensure_ascii: bool) -> None:
     """Character by character, what is known only grows."""

@@ -247,7 +247,7 @@ async def setting(**options: Any) -> AsyncGenerator[Setting]:
             relay = Relay(options.pop("endpoint", api.endpoint), **options)
             port = await tasks.start(partial(serve, relay))
             async with httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=15
+                verify=False, base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=15
             ) as http:
                 yield Setting(api, relay, http, port)
             await relay.aclose()

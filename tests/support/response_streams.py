@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from sse_core import ServerSentEvent
 
-# As in the properties of the parser: SSE_SLOW=1 for fifty times as many examples.
-EFFORT = float(os.environ.get("SSE_EXAMPLES", 50 if os.environ.get("SSE_SLOW") else 1))
-
 JSON = dict[str, Any]
-
-
-def examples(number: int) -> settings:
-    return settings(
-        max_examples=max(1, round(number * EFFORT)),
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    )
 
 
 def event(value: Any, name: str = "message") -> ServerSentEvent:

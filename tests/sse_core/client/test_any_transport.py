@@ -104,7 +104,7 @@ def by_urllib3(url: str, body: bytes, read: Read) -> None:
 def by_httpx(url: str, body: bytes, read: Read, module: str = "httpx") -> None:
     httpx = pytest.importorskip(module, reason=f"{module} is not installed")
     with (
-        httpx.Client(timeout=10) as client,
+        httpx.Client(timeout=10, verify=False) as client,
         client.stream("POST", url, content=body, headers=HEADERS) as response,
     ):
         read(response.iter_bytes())
@@ -113,7 +113,7 @@ def by_httpx(url: str, body: bytes, read: Read, module: str = "httpx") -> None:
 async def by_httpx_async(url: str, body: bytes, read: Read, module: str = "httpx") -> None:
     httpx = pytest.importorskip(module, reason=f"{module} is not installed")
     async with (
-        httpx.AsyncClient(timeout=10) as client,
+        httpx.AsyncClient(timeout=10, verify=False) as client,
         client.stream("POST", url, content=body, headers=HEADERS) as response,
     ):
         await read(response.aiter_bytes())

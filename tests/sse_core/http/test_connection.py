@@ -697,7 +697,7 @@ REUSABLE = [
 ]
 
 
-@pytest.mark.sweep(quick=9)
+@pytest.mark.sweep(quick=4)
 @by_every_cut
 @pytest.mark.parametrize("data", REUSABLE, ids=range(len(REUSABLE)))
 def test_reusable(data: bytes, cut: Cut) -> None:

@@ -868,6 +868,7 @@ CHUNKS = objects(
 NAMES = st.sampled_from(["message", "error", "ping"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(CHUNKS | ANY, NAMES), max_size=5))
 @example([({"choices": [{"delta": {"tool_calls": [{"id": []}, {"index": {}}]}}]}, "message")])
 @example([({"type": []}, "message"), ({"object": {}}, "error")])

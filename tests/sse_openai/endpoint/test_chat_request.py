@@ -188,6 +188,7 @@ NOT_FIELDS = {
 }
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=9).filter(lambda name: name not in NOT_FIELDS), JSON))
 def test_any_field(fields: dict[str, Any]) -> None:
     """Every other argument is a field of the body, as it was given; null too."""

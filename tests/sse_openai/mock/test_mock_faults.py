@@ -123,7 +123,7 @@ def test_cut_bytes(server: MockServer) -> None:
     )
 
     pieces: list[bytes] = []
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         response = client.send(request, stream=True)
         with pytest.raises(httpx.RemoteProtocolError):
             pieces.extend(response.iter_raw())  # keeps what came before the failure

@@ -67,7 +67,9 @@ def official(server: MockServer) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 def http(server: MockServer) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {server.api_key}"}
-    with httpx.Client(base_url=server.base_url, headers=headers, trust_env=False) as client:
+    with httpx.Client(
+        base_url=server.base_url, headers=headers, trust_env=False, verify=False
+    ) as client:
         yield client
 
 

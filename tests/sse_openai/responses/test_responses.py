@@ -36,7 +36,8 @@ from sse_openai import (
 )
 from sse_openai._responses.events import EVENTS
 from tests.support.calls import Calls
-from tests.support.response_streams import WellFormed, event, examples, well_formed
+from tests.support.examples import examples
+from tests.support.response_streams import WellFormed, event, well_formed
 
 
 def read(*values: Any) -> ResponseStream:

@@ -21,7 +21,8 @@ from sse_openai import (
     TypedEvent,
     TypedEventStream,
 )
-from tests.support.response_streams import event, examples
+from tests.support.examples import examples
+from tests.support.response_streams import event
 
 CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 
