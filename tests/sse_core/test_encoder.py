@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import enum
-import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sse_core import (
-from tests.support.examples import examples
     Comment,
     EventStreamParser,
     ServerSentEvent,
@@ -19,6 +17,7 @@ from tests.support.examples import examples
     encode_comment,
     encode_retry,
 )
+from tests.support.examples import examples
 
 LARGEST_RETRY = 10**640 - 1
 
