@@ -30,7 +30,7 @@ class ContractServer(ScriptedServer):
 
     def __init__(self, *scripts: Script) -> None:
         super().__init__(*scripts)
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Client:

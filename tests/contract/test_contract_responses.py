@@ -289,19 +289,19 @@ class LateServer(ContractServer):
 
     def __init__(self, *scripts: Script) -> None:
         super().__init__(*scripts)
-        self._listener.close()
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))  # without listen(): who connects is refused
-        self.port = self._listener.getsockname()[1]
+        self.listener.close()
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))  # without listen(): who connects is refused
+        self.port = self.listener.getsockname()[1]
         self._up = threading.Event()
 
     def up(self) -> None:
-        self._listener.listen()
+        self.listener.listen()
         self._up.set()
 
-    def _run(self) -> None:
+    def run(self) -> None:
         assert self._up.wait(WAIT)
-        super()._run()
+        super().run()
 
 
 @on_every_shell

@@ -211,7 +211,7 @@ def test_f5_no_more_files(shell: Shell) -> None:
             return [event.data async for event in source]
 
     with ScriptedServer(chunked([b"data: a\n\n"]), Script([STOP])) as server:
-        assert ["a"] == shell.run(scenario, source_of(shell, server))
+        assert ["a"] == shell.run(scenario, source_of(shell, server, timeout=WAIT))
 
 
 class _Items:

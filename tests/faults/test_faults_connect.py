@@ -93,10 +93,10 @@ def test_f1_refused(shell: Shell) -> None:
     """A port that nobody listens at leads to another attempt, and somebody may be there then."""
     server = ScriptedServer(chunked([A]), Script([STOP]))
     url = server.url
-    server._listener.close()  # nobody yet
+    server.listener.close()  # nobody yet
 
     def start() -> None:
-        server._listener = socket.create_server(("127.0.0.1", server.port))
+        server.listen()
         server.__enter__()
 
     try:

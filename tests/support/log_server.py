@@ -11,25 +11,22 @@ import random
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal
 
 import sse_core
 import sse_core.sync
 from sse_core import ServerSentEvent
+from tests.support.listener import Listener, read_head
 
 Framing = Literal["chunked", "length", "closed"]
 How = Literal["FIN", "RST", "half chunk", "silence"]
 
 FRAMINGS: list[Framing] = ["chunked", "length", "closed"]
 LINE_ENDS = [b"\n", b"\r\n", b"\r"]
-
-WAIT = 10
-"""Seconds after which a client has failed that neither reads nor closes."""
 
 STOP = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -78,7 +75,7 @@ class Answer:
     pieces: int = 1
 
 
-class LogServer:
+class LogServer(Listener):
     """Answers each connection with what ``answer(path, last_event_id)`` returns.
 
     The connections are served one after the other: a client that reconnects has closed
@@ -86,62 +83,23 @@ class LogServer:
     """
 
     def __init__(
-        self, answer: Callable[[str, int], Answer], ssl_context: ssl.SSLContext | None = None
-    ) -> None:
-        self._answer = answer
-        self._ssl_context = ssl_context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._stopped = False
-        self._random = random.Random(0)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http{'s' if self._ssl_context else ''}://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        answer: Callable[[str, int], Answer],
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        path: Path | None = None,
     ) -> None:
-        self._stopped = True
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._listener.close()
-        self._thread.join(WAIT)
-        assert not self._thread.is_alive()
+        super().__init__(ssl_context=ssl_context, path=path)
+        self._answer = answer
+        self._random = random.Random(0)
 
-    def _run(self) -> None:
-        while not self._stopped:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                client.settimeout(WAIT)
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._ssl_context:
-                    client = self._ssl_context.wrap_socket(client, server_side=True)
-                self._serve(client)
-            except OSError:
-                pass  # the client went first
-            finally:
-                client.close()
-
-    def _serve(self, client: socket.socket) -> None:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            data = client.recv(65536)
-            if not data:
-                return
-            request += data
-        lines = request.decode().lower().split("\r\n")
+    def handle(self, client: socket.socket) -> None:
+        with suppress(OSError):  # of a Unix socket
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        head, _ = read_head(client)
+        if not head:
+            return
+        lines = head.decode().lower().split("\r\n")
         ids = [line.partition(": ")[2] for line in lines if line.startswith("last-event-id:")]
         answer = self._answer(lines[0].split(" ")[1], int(ids[0]) if ids else 0)
         size = max(1, len(answer.data))

@@ -10,85 +10,50 @@ import re
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
-from tests.support.scripted_server import WAIT
+from tests.support.listener import WAIT, Listener, read_head
 
 REFUSED = b"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n"
 
 
-class ProxyServer:
+class ProxyServer(Listener):
     """Leads to 127.0.0.1 at ``origin``; ``credentials`` are what Proxy-Authorization has to say."""
 
     def __init__(self, origin: int, *, credentials: bytes | None = None) -> None:
+        super().__init__()
         self.requests: list[bytes] = []
         """The heads of the requests, in order."""
         self._origin = origin
         self._credentials = credentials
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._run, daemon=True)]
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(WAIT)
-            assert not thread.is_alive()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
-            self._threads.append(thread)
+    def run(self) -> None:
+        while (client := self.accept()) is not None:
+            thread = threading.Thread(target=self.converse, args=(client,), daemon=True)
+            self.threads.append(thread)
             thread.start()
 
-    def _serve(self, client: socket.socket) -> None:
-        client.settimeout(WAIT)
-        with client, suppress(OSError):
-            request = b""
-            while b"\r\n\r\n" not in request:
-                data = client.recv(65536)
-                if not data:
-                    return
-                request += data
-            head, _, rest = request.partition(b"\r\n\r\n")
-            self.requests.append(head + b"\r\n\r\n")
-            authorization = re.search(rb"(?mi)^proxy-authorization: (.*)\r?$", head + b"\r")
-            given = authorization[1].rstrip(b"\r") if authorization else None
-            if self._credentials is not None and given != self._credentials:
-                client.sendall(REFUSED)
-                return
-            with socket.create_connection(("127.0.0.1", self._origin), WAIT) as origin:
-                if head.startswith(b"CONNECT "):
-                    client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                else:
-                    head = re.sub(rb"^(\S+) http://[^/]+", rb"\1 ", head)
-                    head = re.sub(rb"(?mi)^proxy-authorization: .*\r\n", b"", head + b"\r\n")
-                    rest = head + b"\r\n" + rest
-                origin.sendall(rest)
-                up = threading.Thread(target=_pump, args=(client, origin), daemon=True)
-                up.start()
-                _pump(origin, client)
-                up.join(WAIT)
+    def handle(self, client: socket.socket) -> None:
+        head, rest = read_head(client)
+        if not head:
+            return
+        self.requests.append(head + b"\r\n\r\n")
+        authorization = re.search(rb"(?mi)^proxy-authorization: (.*)\r?$", head + b"\r")
+        given = authorization[1].rstrip(b"\r") if authorization else None
+        if self._credentials is not None and given != self._credentials:
+            client.sendall(REFUSED)
+            return
+        with socket.create_connection(("127.0.0.1", self._origin), WAIT) as origin:
+            if head.startswith(b"CONNECT "):
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                head = re.sub(rb"^(\S+) http://[^/]+", rb"\1 ", head)
+                head = re.sub(rb"(?mi)^proxy-authorization: .*\r\n", b"", head + b"\r\n")
+                rest = head + b"\r\n" + rest
+            origin.sendall(rest)
+            up = threading.Thread(target=_pump, args=(client, origin), daemon=True)
+            up.start()
+            _pump(origin, client)
+            up.join(WAIT)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -13,18 +13,17 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Literal, Self
+from pathlib import Path
+from typing import Literal
+
+from tests.support.listener import WAIT as WAIT
+from tests.support.listener import Listener, read_head
 
 End = Literal["close", "reset", "hold", "unwrap"]
 Reads = Literal["request", "head", "nothing"]
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-
-WAIT = 10
-"""Seconds after which a test has failed that waits for the other side."""
 
 
 class Next:
@@ -71,48 +70,27 @@ def chunked(pieces: Iterable[bytes], end: End = "close", *, last_chunk: bool = T
     return Script([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks(pieces), *tail], end)
 
 
-class ScriptedServer:
+class ScriptedServer(Listener):
     """Serves one script for each connection, in order, then refuses."""
 
-    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None) -> None:
-        self.scripts = list(scripts)
-        self._ssl_context = ssl_context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    target = "/events"
 
-    @property
-    def url(self) -> str:
-        scheme = "https" if self._ssl_context else "http"
-        return f"{scheme}://127.0.0.1:{self.port}/events"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        *scripts: Script,
+        ssl_context: ssl.SSLContext | None = None,
+        path: Path | None = None,
     ) -> None:
-        self._stopped.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._listener.close()
-        self._thread.join(WAIT)
-        assert not self._thread.is_alive()
+        super().__init__(ssl_context=ssl_context, path=path)
+        self.scripts = list(scripts)
 
-    def _run(self) -> None:
+    def run(self) -> None:
         for script in self.scripts:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
+            client = self.accept()
+            if client is None:
                 return
             script.opened.set()
             try:
-                client.settimeout(WAIT)
                 if self._ssl_context and script.reads != "nothing":
                     client = self._ssl_context.wrap_socket(client, server_side=True)
                 self._serve(client, script)
@@ -120,7 +98,7 @@ class ScriptedServer:
                 script.closed.set()  # the client went first, which is what some tests do
             finally:
                 client.close()
-        self._listener.close()
+        self.listener.close()
 
     def _serve(self, client: socket.socket, script: Script) -> None:
         if script.reads != "nothing":
@@ -143,7 +121,7 @@ class ScriptedServer:
             client.shutdown(socket.SHUT_WR)
         client.settimeout(0.02)
         while True:
-            stopped = self._stopped.is_set()  # asked first: a close before the stop is seen
+            stopped = self.stopped.is_set()  # asked first: a close before the stop is seen
             try:
                 if not client.recv(65536):
                     script.closed.set()
@@ -154,13 +132,7 @@ class ScriptedServer:
 
 
 def _read_request(client: socket.socket, *, with_body: bool) -> bytes:
-    request = b""
-    while b"\r\n\r\n" not in request:
-        data = client.recv(65536)
-        if not data:
-            return request
-        request += data
-    head, _, body = request.partition(b"\r\n\r\n")
+    head, body = read_head(client)
     length = 0
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")

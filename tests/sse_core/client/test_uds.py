@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import socket
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,18 +41,6 @@ def _no_leaks() -> Iterator[None]:
     gc.collect()
 
 
-class UnixServer(ScriptedServer):
-    """The scripted server, at a path."""
-
-    def __init__(
-        self, path: Path, *scripts: Script, ssl_context: ssl.SSLContext | None = None
-    ) -> None:
-        super().__init__(*scripts, ssl_context=ssl_context)
-        self._listener.close()
-        path.unlink(missing_ok=True)
-        self._listener = socket.create_server(str(path), family=socket.AF_UNIX)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "socket"
@@ -64,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 def test_http(kind: type, path: Path, shell: Shell) -> None:
     """Host, port and target are those of the URL, whose host need not be there."""
     script = chunked([A], "hold")
-    with UnixServer(path, script):
+    with ScriptedServer(script, path=path):
         opened = shell.stream("http://origin.test:81/events", uds=kind(path), timeout=WAIT)
         _, events, error = shell.collect(opened)
         assert script.closed.wait(WAIT)
@@ -77,7 +64,7 @@ def test_http(kind: type, path: Path, shell: Shell) -> None:
 def test_https(path: Path, shell: Shell) -> None:
     """TLS is spoken on it, with the host of the URL."""
     script = chunked([A], "hold")
-    with UnixServer(path, script, chunked([A]), ssl_context=TLS):
+    with ScriptedServer(script, chunked([A]), ssl_context=TLS, path=path):
         options = {"uds": path, "ssl_context": CLIENT, "timeout": WAIT}
         _, events, error = shell.collect(shell.stream("https://origin.test/", **options))
         assert script.closed.wait(WAIT)
@@ -120,7 +107,7 @@ def test_redirects(path: Path, shell: Shell) -> None:
     """All requests go there, whatever host they are for."""
     target = chunked([A])
     first = Script([b"HTTP/1.1 302 X\r\nLocation: http://other.test/x\r\n\r\n"])
-    with UnixServer(path, first, target):
+    with ScriptedServer(first, target, path=path):
         opened = shell.stream("http://origin.test/", uds=path, timeout=WAIT)
         _, events, error = shell.collect(opened)
 
@@ -133,7 +120,7 @@ def test_event_source(path: Path, shell: Shell) -> None:
     """Every attempt goes there."""
     kind: Any = sse_core.sync.EventSource if shell.blocking else sse_core.EventSource
     options = {"reconnection_time": 0, "min_reconnection_time": 0, "uniform": lambda: 0.0}
-    with UnixServer(path, chunked([A]), chunked([A]), STOP):
+    with ScriptedServer(chunked([A]), chunked([A]), STOP, path=path):
         _, events, error = shell.collect(kind("http://origin.test/", uds=path, **options))
 
     assert (EVENTS * 2, None) == (events, error)
@@ -144,7 +131,7 @@ def test_event_source(path: Path, shell: Shell) -> None:
 def test_dropped(scheme: str, path: Path, shell: Shell) -> None:
     """What is lost without being closed warns, and is closed."""
     script = chunked([A], "hold", last_chunk=False)
-    with UnixServer(path, script, ssl_context=TLS if scheme == "https" else None):
+    with ScriptedServer(script, ssl_context=TLS if scheme == "https" else None, path=path):
         with pytest.warns(ResourceWarning, match="unclosed EventStream"):
             drop_one(shell, a_stream, f"{scheme}://origin.test/", uds=path, ssl_context=CLIENT)
         assert script.closed.wait(WAIT)
@@ -160,7 +147,7 @@ def test_connection_that_is_kept(path: Path, shell: Shell) -> None:
         for _ in range(2):
             assert EVENTS == await caller.read("http://origin.test/")
 
-    with UnixServer(path, script):
+    with ScriptedServer(script, path=path):
         with_client(shell, scenario, uds=path)
         assert script.closed.wait(WAIT)
 
@@ -172,7 +159,7 @@ def test_proxies(path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     """Those of the environment are for other ways; one that is given is a contradiction."""
     monkeypatch.setenv("ALL_PROXY", "127.0.0.1:1")
     script = chunked([A], "hold")
-    with UnixServer(path, script):
+    with ScriptedServer(script, path=path):
         _, events, error = shell.collect(shell.stream("http://origin.test/", uds=path))
 
     assert (EVENTS, None) == (events, error)
@@ -187,7 +174,7 @@ def test_proxies(path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
 def test_handshake_that_stalls(path: Path, shell: Shell) -> None:
     """It belongs to the time for connecting."""
     script = Script([], "hold", reads="nothing")
-    with UnixServer(path, script):
+    with ScriptedServer(script, path=path):
         opened = shell.stream("https://origin.test", uds=path, timeout=Timeout(connect=SHORT))
         error = shell.collect(opened)[2]
         assert script.closed.wait(WAIT)
@@ -197,7 +184,7 @@ def test_handshake_that_stalls(path: Path, shell: Shell) -> None:
 
 def test_command(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`sse --unix-socket`, as curl has it."""
-    with UnixServer(path, chunked([A])):
+    with ScriptedServer(chunked([A]), path=path):
         status = main(["http://origin.test/", "--unix-socket", str(path)])
 
     assert (0, "data: a\n\n", "") == (status, *capfd.readouterr())
@@ -218,7 +205,7 @@ def test_cancelled_entering_leaves_no_socket(path: Path, backend: str, way: Canc
 
     for suspension in range(1, 99):
         script = chunked([A], "hold")
-        with UnixServer(path, script, ssl_context=TLS):
+        with ScriptedServer(script, ssl_context=TLS, path=path):
             cancelled = anyio.run(scenario, suspension, backend=backend)
             if script.opened.is_set():
                 assert script.closed.wait(WAIT)

@@ -15,7 +15,6 @@ import sse_openai
 import sse_openai.sync
 from sse_core import HeadTimeout, Timeout
 from sse_openai import APIError, Endpoint, RateLimitError
-from tests.sse_core.client.test_uds import UnixServer
 from tests.sse_openai.endpoint.test_chat_client import CHUNKED, DONE, SHORT, STOP, A, answered
 from tests.support.scripted_server import NEXT, WAIT, Script, ScriptedServer, chunks
 from tests.support.shells import Shell, on_every_shell
@@ -222,7 +221,7 @@ def test_unix_socket(shell: Shell, tmp_path: Path) -> None:
     async def scenario(read: Any) -> None:
         assert "a" == await read()
 
-    with UnixServer(path, script):
+    with ScriptedServer(script, path=path):
         with_client(shell, scenario, base_url="http://h/v1", uds=path, trust_env=False)
 
     assert b"\r\nhost: h\r\n" in script.request
