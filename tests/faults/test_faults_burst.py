@@ -15,10 +15,10 @@ import pytest
 
 import sse_core
 import sse_core.sync
-from tests.sse_core.client.test_event_source import source_of
 from tests.support.peer import Peer
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer
 from tests.support.shells import Shell, on_every_shell
+from tests.support.sources import source_of
 
 MOST = 64 * 2**20
 """Bytes that no pair of socket buffers holds: who takes so many does read on."""

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from sse_core import Disconnected, TransportError
-from tests.sse_core.client.test_event_source import source_of
-from tests.sse_core.client.test_tls import CLIENT, SERVER
 from tests.support.failing_calls import ALL, TRANSFER, FailingCall
 from tests.support.leaks import files, held
 from tests.support.log_server import STOP, Answer, LogServer, body, events, response
 from tests.support.scripted_server import WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
+from tests.support.sources import source_of
+from tests.support.tls import CLIENT, SERVER
 
 LOG = 3
 MOST = 200

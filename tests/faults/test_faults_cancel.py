@@ -12,11 +12,11 @@ import pytest
 
 import sse_core
 from sse_core import Disconnected, ResponseError
-from tests.sse_core.client.test_tls import CLIENT, SERVER
 from tests.support.leaks import held
 from tests.support.log_server import STOP, Answer, LogServer, body, events, response
 from tests.support.scripted_server import WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import Cancelling, cancelled_at, on_every_way_to_cancel
+from tests.support.tls import CLIENT, SERVER
 
 A, B = b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"
 REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: /log\r\nContent-Length: 0\r\n\r\n"

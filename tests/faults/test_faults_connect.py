@@ -25,12 +25,12 @@ from sse_core import (
     TransportError,
 )
 from sse_core._errors import TLSError
-from tests.sse_core.client.test_tls import AUTHORITY, CLIENT, SERVER, server_context
 from tests.support.log_server import STOP
 from tests.support.peer import Peer
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
 from tests.support.sources import AllItems, next_item, quick_source
+from tests.support.tls import AUTHORITY, CLIENT, SERVER, server_context
 
 A = b"data: a\n\n"
 NAME = "name.test"

@@ -17,12 +17,16 @@ import pytest
 import trio.testing
 
 import sse_core
+import sse_core._client.connector
+import sse_core._client.sync_connector
+import sse_core._client.sync_source
+import sse_core._client.sync_stream
 import sse_core.sync
 from sse_core import Timeout
-from tests.sse_core.client.test_client import CountingSocket, CountingStream
-from tests.sse_core.client.test_tls import AUTHORITY, SERVER
+from tests.support.counting import CountingSocket, CountingStream
 from tests.support.scripted_server import HEAD, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import SHELLS, Shell, on_every_shell
+from tests.support.tls import AUTHORITY, SERVER
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,11 +14,11 @@ from sse_core import (
     ServerSentEvent,
     TransportError,
 )
-from tests.sse_core.client.test_tls import CLIENT, SERVER
 from tests.support.log_server import STOP
 from tests.support.scripted_server import HEAD, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import Shell, on_every_shell
 from tests.support.sources import AllItems, quick_source
+from tests.support.tls import CLIENT, SERVER
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 A = b"data: a\n\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sse_core import ResponseError
-from tests.sse_core.client.test_tls import CLIENT, SERVER
 from tests.support.scripted_server import WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
+from tests.support.tls import CLIENT, SERVER
 
 MARK = b"s3cr3t"
 HEADERS = {

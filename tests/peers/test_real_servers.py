@@ -28,7 +28,7 @@ from sse_core import (
     TransportError,
 )
 from tests.peers.servers.launch import HERE, KINDS, Server, Servers
-from tests.sse_core.client.test_keep_alive import Caller, with_client
+from tests.support.callers import Caller, with_client
 from tests.support.shells import Shell, on_every_shell
 
 SCRIPT = json.loads((HERE / "events.json").read_text(encoding="utf-8"))

@@ -20,9 +20,9 @@ from sse_core import Connection, Request, SSEError, Timeout
 from sse_core._client.route import Route
 from sse_core._http.proxies import Proxy, Tunnel
 from sse_openai import chat_request
-from tests.sse_core.client.test_tls import server_context
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
+from tests.support.tls import server_context
 
 SECRET = "sk-" + "5ec" + "2e7"
 """Not in one piece in this file, as tracebacks quote the lines of it."""

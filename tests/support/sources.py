@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import sse_core
+import sse_core.sync
 from tests.support.log_server import source_kind
-from tests.support.scripted_server import WAIT
+from tests.support.scripted_server import WAIT, Script, ScriptedServer
 from tests.support.shells import Shell
 
 
@@ -38,3 +40,14 @@ async def next_item(shell: Shell, source: Any) -> Any:
     """Return the next of all items, in a scenario."""
     items = source.items()
     return next(items) if shell.blocking else await anext(items)
+
+
+STOP = Script([b"HTTP/1.1 204 No Content\r\n\r\n"])
+
+
+def source_of(shell: Shell, server: ScriptedServer, **options: Any) -> Any:
+    """Return a source of the shell's kind, which does not wait between attempts."""
+    kind = sse_core.sync.EventSource if shell.blocking else sse_core.EventSource
+    options = {"reconnection_time": 0.0, "min_reconnection_time": 0.0} | options
+    options.setdefault("uniform", lambda: 0.0)
+    return kind(server.url, **options)

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -42,6 +42,7 @@ from sse_core import (
 )
 from sse_core._client.sync_connector import transport_errors
 from sse_core._http.limits import Limit
+from tests.support.counting import CountingSocket, CountingStream
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
     SHELLS,
@@ -882,47 +883,6 @@ def test_cancelled_while_the_peer_stalls(content: bytes | None, backend: str) ->
         anyio.run(scenario, server.url, backend=backend)
         gate.set()
         assert script.closed.wait(WAIT)
-
-
-class CountingStream(anyio.abc.ByteStream):
-    """A peer whose answer comes in the given reads; counts them."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
-        self.reads = 0
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        await anyio.lowlevel.checkpoint()
-        self.reads += 1
-        return self._pieces.pop(0)
-
-    async def send(self, item: bytes) -> None:
-        await anyio.lowlevel.checkpoint()
-
-    async def send_eof(self) -> None:
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        await anyio.lowlevel.checkpoint()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {}
-
-
-class CountingSocket(socket.socket):
-    """The same, blocking."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self.reads = 0
-
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        self.reads += 1
-        return self._pieces.pop(0)
-
-    def sendall(self, data: Any, flags: int = 0, /) -> None: ...
 
 
 @on_every_shell

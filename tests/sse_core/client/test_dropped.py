@@ -11,18 +11,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-import trustme
 
 import sse_core
 import sse_core.sync
 from tests.support.scripted_server import WAIT, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
-
-AUTHORITY = trustme.CA()
-SERVER = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-AUTHORITY.issue_cert("127.0.0.1").configure_cert(SERVER)
-CLIENT = ssl.create_default_context()
-AUTHORITY.configure_trust(CLIENT)
+from tests.support.tls import CLIENT, SERVER
 
 CHUNK = b'data: {"object": "chat.completion.chunk", "choices": []}\n\n'
 MESSAGES = [{"role": "user", "content": "hi"}]

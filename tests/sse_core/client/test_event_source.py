@@ -21,17 +21,9 @@ from tests.support.shells import (
     on_every_shell,
     on_every_way_to_cancel,
 )
+from tests.support.sources import STOP, source_of
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-STOP = Script([b"HTTP/1.1 204 No Content\r\n\r\n"])
-
-
-def source_of(shell: Shell, server: ScriptedServer, **options: Any) -> Any:
-    """Return a source of the shell's kind, which does not wait between attempts."""
-    kind = sse_core.sync.EventSource if shell.blocking else sse_core.EventSource
-    options = {"reconnection_time": 0.0, "min_reconnection_time": 0.0} | options
-    options.setdefault("uniform", lambda: 0.0)
-    return kind(server.url, **options)
 
 
 def items_of(shell: Shell, source: Any) -> list[Any]:

@@ -44,9 +44,7 @@ from sse_core._http.proxies import (
     proxy_from_environment,
 )
 from sse_core._http.wire import MAX_HEAD_SIZE
-from tests.sse_core.client.test_event_source import STOP
-from tests.sse_core.client.test_keep_alive import Caller, with_client
-from tests.sse_core.client.test_tls import CLIENT, server_context
+from tests.support.callers import Caller, with_client
 from tests.support.proxy_server import ProxyServer
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import (
@@ -56,6 +54,8 @@ from tests.support.shells import (
     on_every_shell,
     on_every_way_to_cancel,
 )
+from tests.support.sources import STOP
+from tests.support.tls import CLIENT, server_context
 
 A = b"data: a\n\n"
 EVENTS = [ServerSentEvent("a")]

@@ -33,8 +33,8 @@ from tests.support.shells import (
     on_every_shell,
     on_every_way_to_cancel,
 )
+from tests.support.tls import AUTHORITY, CLIENT, SERVER, server_context, trusting
 
-AUTHORITY = trustme.CA()
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 A, B = b"data: a\n\n", b"data: b\n\n"
 EVENTS = [ServerSentEvent("a"), ServerSentEvent("b")]
@@ -46,25 +46,6 @@ def _no_leaks() -> Iterator[None]:
     """A socket that was not closed warns when it is collected, and warnings are errors."""
     yield
     gc.collect()
-
-
-def server_context(host: str = "127.0.0.1", authority: trustme.CA = AUTHORITY) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(host).configure_cert(context)
-    return context
-
-
-SERVER = server_context()
-
-
-def trusting(authority: trustme.CA = AUTHORITY) -> ssl.SSLContext:
-    """Return a client's context that trusts one authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-CLIENT = trusting()
 
 
 def over_tls(shell: Shell, script: Script, **options: Any) -> tuple[Any, list[Any], Any]:

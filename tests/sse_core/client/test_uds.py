@@ -16,9 +16,7 @@ import sse_core.sync
 from sse_core import ConnectTimeout, ServerSentEvent, Timeout, TLSError, TransportError
 from sse_core.__main__ import main
 from tests.sse_core.client.test_dropped import a_stream, drop_one
-from tests.sse_core.client.test_event_source import STOP
-from tests.sse_core.client.test_keep_alive import Caller, with_client
-from tests.sse_core.client.test_tls import CLIENT, server_context
+from tests.support.callers import Caller, with_client
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import (
     Cancelling,
@@ -27,6 +25,8 @@ from tests.support.shells import (
     on_every_shell,
     on_every_way_to_cancel,
 )
+from tests.support.sources import STOP
+from tests.support.tls import CLIENT, server_context
 
 A = b"data: a\n\n"
 EVENTS = [ServerSentEvent("a")]
