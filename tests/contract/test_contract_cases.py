@@ -32,6 +32,7 @@ def test_numbers() -> None:
     assert list(range(1, 94)) == [case.number for case in CASES]
 
 
+@pytest.mark.sweep(quick=30)
 @by_case
 def test_parser(case: Case) -> None:
     """Without I/O: as it was written, and no item more than what was expected."""
@@ -42,6 +43,7 @@ def test_parser(case: Case) -> None:
     assert brief(case.expected) == brief(found)
 
 
+@pytest.mark.sweep(quick=70)
 @on_every_shell
 @by_case
 def test_case(case: Case, shell: Shell) -> None:

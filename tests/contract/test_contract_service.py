@@ -121,6 +121,7 @@ def event(data: str, type: str = "message", id: str = "") -> dict[str, Any]:
     return {"kind": "event", "event": {"type": type, "data": data, "id": id}}
 
 
+@pytest.mark.sweep(quick=1)
 @on_every_service
 def test_a_whole_run(shell: str) -> None:
     """Capabilities, events, comments, a fault, restart, the end; then a stream that is deleted."""
@@ -179,6 +180,7 @@ def test_a_whole_run(shell: str) -> None:
         assert driver.has_no_report()
 
 
+@pytest.mark.sweep(quick=1)
 @on_every_service
 def test_errors_are_reported(shell: str) -> None:
     """What ends a stream, and the idle limit, which does not."""

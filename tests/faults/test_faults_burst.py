@@ -91,6 +91,7 @@ def test_f53_h108_slow_consumer(kind: str, size: int, shell: Shell) -> None:
     assert later - first < 96 * 1024  # on asyncio one read is ahead of the caller
 
 
+@pytest.mark.sweep(quick=2)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("kind", ["stream", "source"])
 def test_f57_burst_of_small_events(kind: str, backend: str) -> None:

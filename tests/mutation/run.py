@@ -4,6 +4,7 @@ r"""Mutate one module of ``sse_core`` and tell which mutants its tests let live.
     python -m tests.mutation.run _parser test_parser_edges.py test_parser_limits.py \
         test_parser.py test_parser_properties.py
 
+The tests are those of ``tests/sse_core``.
 Needs mutmut 3 (``pip install mutmut``). It works on copies in a temporary directory
 with a configuration of its own; the checkout stays as it is. Two passes: mutmut runs
 the quick tests for every mutant, then each survivor is written into the module itself
@@ -53,7 +54,7 @@ timeout_constant = 5
 filterwarnings = ["error"]
 """
 
-HELPERS = ["__init__.py", "conftest.py", "reference_parser.py", "data", "fuzz"]
+HELPERS = ["__init__.py", "conftest.py", "support", "data", "fuzz"]
 
 # All tests of a module take seconds; a mutant that takes minutes never ends.
 TIMEOUT = 180
@@ -64,8 +65,8 @@ MUTMUT = [sys.executable, "-m", "mutmut"]
 def copy_to(directory: Path, tests: list[str]) -> Path:
     """Make a checkout of what the tests need."""
     shutil.copytree(ROOT / "sse_core", directory / "sse_core")
-    (directory / "tests").mkdir()
-    for name in [*HELPERS, *tests]:
+    (directory / "tests" / "sse_core").mkdir(parents=True)
+    for name in [*HELPERS, "sse_core/__init__.py", *tests]:
         source, target = ROOT / "tests" / name, directory / "tests" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     return directory
@@ -154,12 +155,12 @@ def all_tests_pass(copy: Path, tests: list[str]) -> bool:
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.mutation.run")
     arguments.add_argument("module", help="such as _encoder")
-    arguments.add_argument("tests", nargs="+", help="files in tests/, quick ones first")
+    arguments.add_argument("tests", nargs="+", help="files in tests/sse_core, quick ones first")
     arguments.add_argument("--children", type=int, default=2, help="how many at a time")
     options = arguments.parse_args()
     os.environ["SSE_EXAMPLES"] = "0.1"
 
-    tests: list[str] = options.tests
+    tests = [f"sse_core/{test}" for test in options.tests]
     with tempfile.TemporaryDirectory() as directory:
         copies = []
         for number in range(options.children + 1):

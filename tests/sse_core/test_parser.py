@@ -510,6 +510,7 @@ def receive_to_the_end(parser: EventStreamParser[Any], chunks: Iterable[bytes]) 
     parser.receive_eof()
 
 
+@pytest.mark.sweep(quick=25)
 @pytest.mark.usefixtures("general_path")
 @pytest.mark.parametrize("cut", CUTS, ids=attrgetter("__name__"))
 @pytest.mark.parametrize(
@@ -697,6 +698,7 @@ def test_memory_of_a_line_without_end_in_small_reads(size: int) -> None:
     assert memory.peak <= 4 * limit + 65536
 
 
+@pytest.mark.sweep(quick=6)
 @pytest.mark.parametrize("size", [512, 65536])
 @pytest.mark.parametrize(
     "start",

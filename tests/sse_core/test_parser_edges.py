@@ -316,6 +316,7 @@ def test_named_block_without_data_between_plain_ones() -> None:
     )
 
 
+@pytest.mark.sweep(quick=40)
 @pytest.mark.parametrize("last", [bytes([byte]) for byte in range(256) if byte not in b"\r\n"])
 def test_no_other_byte_ends_a_line(last: bytes) -> None:
     """A read with carriage returns may break off behind any byte: its line goes on."""

@@ -274,6 +274,7 @@ def test_parser_beside_reference() -> None:
 SEEDS = sorted((Path(__file__).parents[1] / "fuzz" / "corpus").iterdir())
 
 
+@pytest.mark.sweep(quick=40)
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: str(seed.name))
 def test_fuzz_seed(seed: Path) -> None:
     """The fuzz target finds nothing in its own seeds, with atheris or without."""

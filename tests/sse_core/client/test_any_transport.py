@@ -182,6 +182,7 @@ def ask(transport: str, url: str, model: str) -> tuple[Any, str, Exception | Non
 on_every_transport = pytest.mark.parametrize("transport", [*BLOCKING, *ASYNCHRONOUS])
 
 
+@pytest.mark.sweep(quick=4)
 @on_every_transport
 def test_answer(transport: str, url: str) -> None:
     """Every transport's bytes become the same chat."""
@@ -192,6 +193,7 @@ def test_answer(transport: str, url: str) -> None:
     assert (True, True) == (chat.done, chat.complete)
 
 
+@pytest.mark.sweep(quick=24)
 @on_every_transport
 @pytest.mark.parametrize("end", ENDS)
 def test_end(end: str, transport: str, url: str) -> None:

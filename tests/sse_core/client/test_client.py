@@ -46,11 +46,9 @@ from tests.support.counting import CountingSocket, CountingStream
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
     SHELLS,
-    Cancelling,
     Shell,
     cancelled_at,
     on_every_shell,
-    on_every_way_to_cancel,
 )
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -768,55 +766,6 @@ def test_two_threads() -> None:
             assert EVENTS == [*received, next(events)]
 
 
-@on_every_way_to_cancel
-def test_cancelled_next_loses_nothing(backend: str, way: Cancelling) -> None:
-    """Cancelled at any of its suspensions, ``anext()`` can be called again: nothing is lost."""
-    stream = [b"id: %d\ndata: x\n\n" % number for number in range(6)]
-    pieces = [piece for event in stream for piece in (event[:7], event[7:])]
-
-    async def scenario(url: str, suspension: int) -> bool:
-        async with sse_core.stream(url, timeout=WAIT) as events:
-            received: list[Any] = []
-
-            async def reader() -> None:
-                async for event in events:
-                    received.append(event.id)  # noqa: PERF401  # seen even when cancelled
-
-            cancelled, _ = await cancelled_at(suspension, way, reader())
-            await reader()
-            assert list("012345") == received
-            return cancelled
-
-    for suspension in range(1, 40):
-        with ScriptedServer(chunked(pieces, "hold")) as server:
-            if not anyio.run(scenario, server.url, suspension, backend=backend):
-                assert suspension > 1
-                return
-    raise AssertionError("never ran to its end")
-
-
-@on_every_way_to_cancel
-def test_cancelled_next_loses_no_failure(backend: str, way: Cancelling) -> None:
-    """Nor is a cut ever taken for an end because its ``anext()`` was cancelled."""
-
-    async def scenario(url: str, suspension: int) -> bool:
-        async with sse_core.stream(url, timeout=WAIT) as events:
-            try:
-                cancelled, _ = await cancelled_at(suspension, way, read(events))
-            except TransportError:
-                return False
-            assert cancelled
-            with pytest.raises(TransportError):
-                await read(events)
-            return True
-
-    for suspension in range(1, 40):
-        with ScriptedServer(chunked([A, B], last_chunk=False)) as server:
-            if not anyio.run(scenario, server.url, suspension, backend=backend):
-                return
-    raise AssertionError("never ran to its end")
-
-
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_deadline_around_each_next(backend: str) -> None:
     """A caller may give up on every single event, again and again; the stream goes on."""
@@ -838,32 +787,6 @@ def test_deadline_around_each_next(backend: str) -> None:
 
     with ScriptedServer(Script(pieces, "hold")) as server:
         assert list("01234") == anyio.run(scenario, server.url, backend=backend)
-
-
-@on_every_way_to_cancel
-@pytest.mark.parametrize("size", [0, 2**20], ids=["GET", "large POST"])
-def test_cancelled_entering_leaves_no_socket(backend: str, way: Cancelling, size: int) -> None:
-    """Cancelled in connecting, sending or the head: the peer sees the close."""
-
-    async def scenario(url: str, suspension: int) -> bool:
-        events = sse_core.stream(url, content=bytes(size) if size else None, timeout=WAIT)
-
-        async def enter() -> None:
-            async with events:
-                pass
-
-        return (await cancelled_at(suspension, way, enter()))[0]
-
-    for suspension in range(1, 60):
-        script = chunked([A], "hold")
-        with ScriptedServer(script) as server:
-            cancelled = anyio.run(scenario, server.url, suspension, backend=backend)
-            if script.opened.is_set():
-                assert script.closed.wait(WAIT)
-        if not cancelled:
-            assert suspension > 2
-            return
-    raise AssertionError("never ran to its end")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

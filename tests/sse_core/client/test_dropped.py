@@ -70,6 +70,7 @@ def test_dropped(opened: Open, context: ssl.SSLContext | None, shell: Shell) -> 
     assert __file__ == warning.filename
 
 
+@pytest.mark.sweep(quick=2)
 @on_every_shell
 @pytest.mark.parametrize("opened", [a_stream, a_source, a_chat])
 def test_never_opened(opened: Open, shell: Shell) -> None:

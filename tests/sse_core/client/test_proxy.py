@@ -868,35 +868,6 @@ def test_command(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @on_every_way_to_cancel
-def test_cancelled_entering_leaves_no_socket(backend: str, way: Cancelling) -> None:
-    """Cancelled anywhere from the proxy's address to the origin's head."""
-
-    async def scenario(proxy: str, suspension: int) -> bool:
-        url = "https://origin.test/"
-        events = sse_core.stream(url, ssl_context=CLIENT, proxy=proxy, timeout=WAIT)
-
-        async def enter() -> None:
-            async with events:
-                pass
-
-        return (await cancelled_at(suspension, way, enter()))[0]
-
-    for suspension in range(1, 99):
-        script = chunked([A], "hold")
-        with (
-            ScriptedServer(script, ssl_context=ORIGIN) as server,
-            ProxyServer(server.port) as proxy,
-        ):
-            cancelled = anyio.run(scenario, proxy.url, suspension, backend=backend)
-            if script.opened.is_set():
-                assert script.closed.wait(WAIT)
-        if not cancelled:
-            assert suspension > 6
-            return
-    raise AssertionError("never ran to its end")
-
-
-@on_every_way_to_cancel
 def test_cancelled_while_the_proxy_is_asked(backend: str, way: Cancelling) -> None:
     """A proxy that does not answer sees the close."""
 

@@ -27,11 +27,8 @@ from sse_core import (
 from tests.sse_core.client.test_client import waiting_in_a_thread
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
-    Cancelling,
     Shell,
-    cancelled_at,
     on_every_shell,
-    on_every_way_to_cancel,
 )
 from tests.support.tls import AUTHORITY, CLIENT, SERVER, server_context, trusting
 
@@ -267,57 +264,6 @@ def test_closed_by_another_thread() -> None:
             thread.join(WAIT)
             assert ["end"] == received
             assert script.closed.wait(WAIT)
-
-
-@on_every_way_to_cancel
-def test_cancelled_entering_leaves_no_socket(backend: str, way: Cancelling) -> None:
-    """Cancelled anywhere in connecting, the handshake, sending or the head."""
-
-    async def scenario(url: str, suspension: int) -> bool:
-        events = sse_core.stream(url, content=bytes(2**20), ssl_context=CLIENT, timeout=WAIT)
-
-        async def enter() -> None:
-            async with events:
-                pass
-
-        return (await cancelled_at(suspension, way, enter()))[0]
-
-    for suspension in range(1, 99):
-        script = chunked([A], "hold")
-        with ScriptedServer(script, ssl_context=SERVER) as server:
-            cancelled = anyio.run(scenario, server.url, suspension, backend=backend)
-            if script.opened.is_set():
-                assert script.closed.wait(WAIT)
-        if not cancelled:
-            assert suspension > 4
-            return
-    raise AssertionError("never ran to its end")
-
-
-@on_every_way_to_cancel
-def test_cancelled_next_loses_nothing(backend: str, way: Cancelling) -> None:
-    """TLS keeps what it has read when an ``anext()`` is cancelled."""
-    stream = [b"id: %d\ndata: x\n\n" % number for number in range(6)]
-    pieces = [piece for event in stream for piece in (event[:7], event[7:])]
-
-    async def scenario(url: str, suspension: int) -> bool:
-        async with sse_core.stream(url, ssl_context=CLIENT, timeout=WAIT) as events:
-            received: list[Any] = []
-
-            async def reader() -> None:
-                async for event in events:
-                    received.append(event.id)  # noqa: PERF401  # seen even when cancelled
-
-            cancelled, _ = await cancelled_at(suspension, way, reader())
-            await reader()
-            assert list("012345") == received
-            return cancelled
-
-    for suspension in range(1, 60):
-        with ScriptedServer(chunked(pieces, "hold"), ssl_context=SERVER) as server:
-            if not anyio.run(scenario, server.url, suspension, backend=backend):
-                return
-    raise AssertionError("never ran to its end")
 
 
 def demanding_context(version: ssl.TLSVersion) -> ssl.SSLContext:

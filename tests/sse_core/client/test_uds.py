@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 import sse_core
@@ -19,11 +18,8 @@ from tests.sse_core.client.test_dropped import a_stream, drop_one
 from tests.support.callers import Caller, with_client
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import (
-    Cancelling,
     Shell,
-    cancelled_at,
     on_every_shell,
-    on_every_way_to_cancel,
 )
 from tests.support.sources import STOP
 from tests.support.tls import CLIENT, server_context
@@ -188,28 +184,3 @@ def test_command(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         status = main(["http://origin.test/", "--unix-socket", str(path)])
 
     assert (0, "data: a\n\n", "") == (status, *capfd.readouterr())
-
-
-@on_every_way_to_cancel
-def test_cancelled_entering_leaves_no_socket(path: Path, backend: str, way: Cancelling) -> None:
-    """Cancelled anywhere in connecting, the handshake, sending or the head."""
-
-    async def scenario(suspension: int) -> bool:
-        events = sse_core.stream("https://origin.test", uds=path, ssl_context=CLIENT, timeout=WAIT)
-
-        async def enter() -> None:
-            async with events:
-                pass
-
-        return (await cancelled_at(suspension, way, enter()))[0]
-
-    for suspension in range(1, 99):
-        script = chunked([A], "hold")
-        with ScriptedServer(script, ssl_context=TLS, path=path):
-            cancelled = anyio.run(scenario, suspension, backend=backend)
-            if script.opened.is_set():
-                assert script.closed.wait(WAIT)
-        if not cancelled:
-            assert suspension > 2
-            return
-    raise AssertionError("never ran to its end")

@@ -894,6 +894,7 @@ def test_any_json(values: list[tuple[Any, str]]) -> None:
             (text or "").encode()
 
 
+@pytest.mark.sweep(quick=20)
 @pytest.mark.parametrize("depth", [50, 200, 300, 400, 450, 470, 480, 490, 900, 950, 970, 980, 5000])
 @pytest.mark.parametrize(
     ("before", "opening", "closing", "after"),

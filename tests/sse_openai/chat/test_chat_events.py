@@ -437,6 +437,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sweep(quick=25)
 @pytest.mark.parametrize("case", CASES)
 def test_recorded_streams(case: dict[str, Any]) -> None:
     """Of every kind of server, the events add up to the completion."""

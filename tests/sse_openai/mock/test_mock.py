@@ -221,6 +221,7 @@ async def test_choices_whole() -> None:
     assert {each["message"]["content"] for each in found["choices"]} == {"A B C"}
 
 
+@pytest.mark.sweep(quick=9)
 @pytest.mark.parametrize(
     ("fields", "said", "reason", "tokens"),
     [
@@ -435,6 +436,7 @@ def test_arguments_are_bounded() -> None:
 # What it refuses
 
 
+@pytest.mark.sweep(quick=25)
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [

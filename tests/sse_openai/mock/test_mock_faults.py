@@ -56,6 +56,7 @@ def text(chat: Any) -> str:
 HELLO = {"text": "Hello, world. て"}
 
 
+@pytest.mark.sweep(quick=11)
 @on_every_shell
 @pytest.mark.parametrize(
     "fault",
@@ -309,6 +310,7 @@ IN_CHAT: dict[str, tuple[str, str | None, str | None] | None] = {
 }
 
 
+@pytest.mark.sweep(quick=12)
 @on_every_shell
 @pytest.mark.parametrize("shape", IN_CHAT)
 def test_error_in_a_chat(shell: Shell, server: MockServer, shape: str) -> None:

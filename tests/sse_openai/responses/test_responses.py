@@ -855,6 +855,7 @@ def test_accumulated_is_the_response(stream: WellFormed) -> None:
     assert stream.events[-1]["sequence_number"] == reader.sequence_number
 
 
+@pytest.mark.slow
 @given(well_formed(), st.booleans())
 @examples(100)
 def test_deltas_alone(stream: WellFormed, added_too: bool) -> None:

@@ -78,6 +78,7 @@ def body_of(case: dict[str, Any]) -> bytes:
     return b"".join(base64.b64decode(piece) for piece in case["segments_b64"])
 
 
+@pytest.mark.sweep(quick=40)
 @each_case
 @pytest.mark.parametrize("size", [1, 7, 1_000_000], ids="reads of {}".format)
 def test_outcome(case: dict[str, Any], size: int) -> None:
@@ -89,6 +90,7 @@ def test_outcome(case: dict[str, Any], size: int) -> None:
     assert case["expect"] == found
 
 
+@pytest.mark.sweep(quick=10)
 @each_case
 def test_outcome_of_random_cuts(case: dict[str, Any]) -> None:
     """Also of cuts anywhere."""
