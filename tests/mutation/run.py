@@ -51,6 +51,7 @@ timeout_multiplier = 3
 timeout_constant = 5
 
 [tool.pytest.ini_options]
+markers = ["peers", "slow", "sweep"]
 filterwarnings = ["error"]
 """
 
