@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.names import source_of_test
-
 ROOT = Path(__file__).parents[2]
 
 ROW = re.compile(r"^\| (H?)(\d+)(?:–H?(\d+))? \| .+ \| (.+) \|$", re.MULTILINE)
