@@ -39,7 +39,7 @@ RESPONSE = b"".join(
 FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
 
-@pytest.mark.sweep(quick=8)
+@pytest.mark.sweep(quick=5)
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_example_runs(code: str) -> None:
     """Every Python block of the documentation runs, against a server that plays its peer."""
