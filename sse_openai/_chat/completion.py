@@ -19,8 +19,7 @@ class Function:
 
 @dataclass(slots=True)
 class Custom:
-    """A custom tool's call: ``custom`` of a message's ``tool_calls``.
-    """
+    """A custom tool's call: ``custom`` of a message's ``tool_calls``."""
 
     name: str | None = None
     """None if it never arrived."""

@@ -7,10 +7,11 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_core import EventTooLarge, FrameSplitter
+from tests.support.examples import examples
 
 LINES = [b"\n", b"\n\n", b"data: x", b"data:y", b"id: 7", b": c", b"x", b"\xef\xbb\xbf"]
 STREAMS = st.one_of(
@@ -37,7 +38,7 @@ def lines_of(frame: bytes) -> list[bytes]:
     return re.split(rb"\r\n|\r|\n", frame)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(STREAMS, CUTS)
 def test_every_byte_comes_out_again(stream: bytes, cuts: list[int]) -> None:
     """The frames and the rest are the stream, wherever it was cut."""
@@ -46,7 +47,7 @@ def test_every_byte_comes_out_again(stream: bytes, cuts: list[int]) -> None:
     assert stream == b"".join(frames) + rest
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(STREAMS, CUTS)
 def test_a_frame_is_one_block_of_lines(stream: bytes, cuts: list[int]) -> None:
     """Lines with something in them stand together, behind nothing and before a blank line."""
@@ -60,7 +61,7 @@ def test_a_frame_is_one_block_of_lines(stream: bytes, cuts: list[int]) -> None:
     assert b"" not in lines_of(rest.lstrip(b"\r\n"))[:-1]
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(STREAMS, CUTS)
 def test_cuts_change_nothing_but_where_a_line_feed_stands(stream: bytes, cuts: list[int]) -> None:
     """As many frames of the same lines, however the stream was cut."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sse_core import EventStreamParser
 from sse_openai.relay.frames import with_id
 from tests.sse_core.test_frames import CUTS, STREAMS, pieces_of, split
+from tests.support.examples import examples
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(STREAMS, CUTS, st.integers(0, 3))
 @example(b"\n\xef\xbb\xbfdata: x\n\n", [], 0)
 @example(b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\n", [], 0)
