@@ -164,6 +164,7 @@ class StreamConversation(Generic[Item]):
 
     async def _receive_answer(self, limit: Limit) -> None:
         while not self._connection.answered:
+            limit.left(self._io.now())  # raises when the time is up, even if bytes are there
             self._items.extend(await self._receive(limit))
 
     async def _receive(self, limit: Limit) -> list[Item]:
