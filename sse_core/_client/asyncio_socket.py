@@ -1,9 +1,9 @@
 """A TCP connection on asyncio that stays registered with the event loop.
 
-anyio's registers its socket for each read and takes it away again: two system calls and
-two wakings for every event of a model that writes them one by one, which is as much as
-everything else together. This one is taken away only when bytes come that nobody waits
-for, so that no more than one read is ever ahead of the caller.
+anyio registers its socket for each read and unregisters it again: two system calls and two
+wake-ups for every event of a model that writes them one by one, as much as everything else
+together. This one is unregistered only when bytes come that nobody waits for, so that at
+most one read is ever ahead of the caller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READ_SIZE = 64 * 1024
 
 
 async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
-    """Return the connection of ``stream`` as an ``AsyncioStream``, on trio as it is."""
+    """Return the connection of ``stream`` as an ``AsyncioStream``; on trio, return ``stream``."""
     raw = stream.extra(SocketAttribute.raw_socket)
     if isinstance(raw, socket.socket):
         return stream  # trio's
@@ -43,7 +43,7 @@ async def adopt(stream: anyio.abc.SocketStream) -> anyio.abc.ByteStream:
 
 
 async def _received(stream: anyio.abc.SocketStream) -> bytes:
-    """Return what a closed stream has read: uvloop reads at once, as soon as it is connected."""
+    """Return the bytes that a closed stream has read: uvloop reads as soon as it is connected."""
     data = b""
     with suppress(anyio.ClosedResourceError):
         while True:
@@ -52,21 +52,21 @@ async def _received(stream: anyio.abc.SocketStream) -> bytes:
 
 
 class Expired(Exception):
-    """The deadline of an ``AsyncioStream`` has passed. No OSError: that TLS would swallow."""
+    """The deadline of an ``AsyncioStream`` has passed. TLS would swallow an OSError."""
 
 
 class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
-    """The bytes of one connection; what anyio's ``SocketStream`` is, with fewer system calls.
+    """The bytes of one connection: anyio's ``SocketStream``, with fewer system calls.
 
-    ``deadline``, on the event loop's clock, is until when ``receive`` may wait. Its timer
-    is not made anew for each read: it looks when it fires whether it has to wait longer.
+    ``receive`` waits until ``deadline`` on the event loop's clock. The timer is not replaced
+    for each read: when it fires, it checks whether it has to wait longer.
     """
 
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self._data = b""
-        self._taken = 0  # of it; it is cut once, as uvloop reads 256 KiB at a time
+        self._taken = 0  # bytes of it; one cut is enough, as uvloop reads 256 KiB at a time
         self._eof = False
         self._paused = False
         self._lost = False
@@ -78,7 +78,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         self.deadline = inf
         self._timer: asyncio.TimerHandle | None = None
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -116,11 +116,11 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         self._full = False
         _wake(self._writer)
 
-    # What the client calls.
+    # Called by the client.
 
     @property
     def has_input(self) -> bool:
-        """Whether something came that nobody asked for: bytes, or the end."""
+        """True if bytes or the end came that nobody asked for."""
         return bool(self._data) or self._eof or self._lost
 
     async def receive(self, max_bytes: int = READ_SIZE) -> bytes:
@@ -171,7 +171,7 @@ class AsyncioStream(anyio.abc.ByteStream, asyncio.Protocol):
         self._check()
         self._transport.write(item)
         if self._transport.is_closing():
-            # The event loop is about to close the socket, with an early answer perhaps.
+            # The event loop is about to close the socket, which may hold an early answer.
             with suppress(OSError):
                 self._data += os.read(self._socket.fileno(), READ_SIZE)
             await asyncio.sleep(0)

@@ -26,32 +26,32 @@ _HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Proxy:
-    """An HTTP proxy: where it is, and what it wants to know of its user."""
+    """An HTTP proxy: its address, and the header fields that identify its user."""
 
     url: URL
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    """What the proxy alone may see."""
+    """Fields for the proxy alone."""
 
     @classmethod
     def parse(cls, text: str) -> Proxy:
         """Return the proxy of a URL such as ``http://user:password@proxy.example:3128``.
 
-        The scheme may be left out, as it is in environment variables; the port is 80 if it
-        is not given. User and password may be percent-encoded.
+        The scheme may be missing, as in environment variables. The default port is 80. User
+        and password may be percent-encoded.
 
         Raises:
-            ValueError: another scheme, or no usable host. The text, which may hold a
-                password, is not in the message.
+            ValueError: another scheme, or no usable host. The message does not quote the
+                text, which may hold a password.
         """
         scheme, _, rest = text.rpartition("://")
         if scheme.lower() not in ("", "http"):
             raise ValueError(
-                "the URL of a proxy begins with http:// (https proxies and SOCKS are not supported)"
+                "a proxy's URL begins with http:// (https proxies and SOCKS are not supported)"
             )
         rest = rest.removesuffix("/")
         if not {"/", "?", "#"}.isdisjoint(rest):
-            # Part of a path or of a password: two readers would see two hosts.
-            raise ValueError("the URL of a proxy has no path; in a password, encode / ? and #")
+            # In a path or in a password: two readers would see two hosts.
+            raise ValueError("a proxy's URL has no path; in a password, encode / ? and #")
         userinfo, _, authority = rest.rpartition("@")
         url = URL.parse(f"http://{authority}")
         if not userinfo:
@@ -69,15 +69,15 @@ class Proxy:
 
 
 def proxy_from_environment(url: URL, environment: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that the environment has for ``url``, None for none.
+    """Return the proxy that the environment names for ``url``, or None.
 
-    ``http_proxy`` or ``https_proxy`` by the URL's scheme, then ``all_proxy``, unless
-    ``no_proxy`` names the host. Of each, the lower-case name comes first, also when it is
-    empty, as in urllib. This host itself is never asked for through a proxy, to which
-    ``localhost`` is another one; so it is in Go.
+    It is ``http_proxy`` or ``https_proxy``, by the URL's scheme, else ``all_proxy``, unless
+    ``no_proxy`` names the host. The lower-case name takes precedence, even if it is empty,
+    as in urllib. This host itself is never reached through a proxy, to which ``localhost``
+    is another host, as in Go.
 
-    ``HTTP_PROXY`` is not looked at where ``REQUEST_METHOD`` is set, that is in a CGI
-    script: there it is the client's field ``Proxy`` (CVE-2016-5385). So it is in urllib.
+    ``HTTP_PROXY`` is ignored if ``REQUEST_METHOD`` is set, that is in a CGI script: there it
+    is the client's field ``Proxy`` (CVE-2016-5385). urllib does the same.
     """
     if _is_this_host(url.host) or is_exempt(url, _variable("no_proxy", environment)):
         return None
@@ -98,17 +98,17 @@ def _variable(name: str, environment: Mapping[str, str]) -> str:
 
 
 def is_exempt(url: URL, no_proxy: str) -> bool:
-    """Return whether ``no_proxy`` names the host of ``url``.
+    """Return True if ``no_proxy`` names the host of ``url``.
 
-    A list with commas; white space around its entries and their case mean nothing:
+    It is a comma-separated list. Case, and white space around its entries, is ignored:
 
-    * ``*`` is every host (Go; in curl and urllib only where it stands alone);
-    * ``example.org``, ``.example.org``, ``*.example.org`` are the domain and all below it
-      (curl and urllib; in Go the last two leave out the domain itself);
-    * ``192.0.2.1``, ``2001:db8::1``, ``192.0.2.0/24``, ``2001:db8::/32`` are addresses, of
-      hosts that are given as one: no name is looked up (curl, Go);
+    * ``*`` is every host (Go; in curl and urllib only as the whole list);
+    * ``example.org``, ``.example.org``, ``*.example.org`` are the domain and its subdomains
+      (curl and urllib; in Go the last two exclude the domain itself);
+    * ``192.0.2.1``, ``2001:db8::1``, ``192.0.2.0/24``, ``2001:db8::/32`` match hosts that are
+      given as addresses: no name is looked up (curl, Go);
     * ``host:port``, with any of these hosts, is only that port (Go, urllib); an IPv6
-      address then is in brackets.
+      address is in brackets there.
     """
     return any(_is_named(url, entry) for entry in no_proxy.split(","))
 
@@ -157,7 +157,7 @@ class Tunnel:
 
     def __init__(self, proxy: Proxy, url: URL) -> None:
         self.open = False
-        """Whether all bytes from now on are the origin's."""
+        """True when all further bytes are the origin's."""
         self._proxy = proxy
         host = f"[{url.host}]" if ":" in url.host else url.host
         self._target = f"{host}:{url.port}"
@@ -177,9 +177,9 @@ class Tunnel:
         """Take bytes from the proxy, ``b""`` at its end of file.
 
         Raises:
-            ProxyError: it refuses. The body, which says so to people, is not read.
-            TransportError: it closed without an answer.
-            ProtocolError: what it answers is no HTTP/1.1, or has no end.
+            ProxyError: it refuses. The body, which explains it to people, is not read.
+            TransportError: it closed the connection without an answer.
+            ProtocolError: its answer is not HTTP/1.1, or has no end.
         """
         if not data:
             raise TransportError(f"the proxy {self._proxy} closed the connection without an answer")
@@ -200,7 +200,7 @@ class Tunnel:
             ) from exc
         waiting = len(self._h11.trailing_data[0])
         final = isinstance(head, h11.Response)
-        # h11 looks at its limit only where a head is not whole, and at one head at a time.
+        # h11 checks its limit only while a head is incomplete, and for one head at a time.
         if self._received - (waiting if final else 0) > MAX_HEAD_SIZE:
             raise ProtocolError(f"a proxy's response head of more than {MAX_HEAD_SIZE} bytes")
         if not isinstance(head, h11.Response):
@@ -208,6 +208,6 @@ class Tunnel:
         if not 200 <= head.status_code < 300:
             raise ProxyError(response_of(head), self._target)
         if waiting:
-            # In TLS the client speaks first. Whoever else does is not the origin.
+            # In TLS the client speaks first. A peer that speaks before it is not the origin.
             raise ProtocolError(f"the proxy {self._proxy} sent more than its answer")
         self.open = True
