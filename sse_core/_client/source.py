@@ -17,7 +17,7 @@ from .connector import Connector
 from .options import SourceOptions as CommonOptions
 from .reconnection import Disconnected, Opened
 from .source_conversation import SourceConversation, SourceHeaders
-from .stream import TURN, Client, EventStream
+from .stream import TURN, AsyncBlock, Client, EventStream
 from .unclosed import Place
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
@@ -75,7 +75,7 @@ class _IO:
         await stream.aclose()
 
 
-class EventSource(SourceConversation[Item]):
+class EventSource(SourceConversation[Item], AsyncBlock):
     """The standard's EventSource: one source of events over as many connections as it takes.
 
         async with sse_core.EventSource("https://example.org/events") as source:
@@ -134,12 +134,6 @@ class EventSource(SourceConversation[Item]):
 
     def _make_io(self, connector: Connector) -> _IO:
         return _IO(connector, self._timeout)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self

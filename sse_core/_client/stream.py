@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from abc import abstractmethod
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 import anyio
@@ -18,8 +19,7 @@ from .._events import Comment, ServerSentEvent
 from .._given import NOT_GIVEN, NotGiven
 from .._http.exchange import BodyReader, Connection
 from .._http.limits import DEFAULT_TIMEOUT, Timeout
-from .._http.messages import HeadersInput, Request
-from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._http.messages import Request
 from .connector import Connector, Link
 from .conversation import StreamConversation
 from .options import ClientBase, ConnectionOptions, RequestOptions, StreamOptions, connection_for
@@ -32,7 +32,20 @@ TURN = 256
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
 
-class EventStream(StreamConversation[Item]):
+class AsyncBlock:
+    """An object that its ``async with`` block closes."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+
+
+class EventStream(StreamConversation[Item], AsyncBlock):
     """The event stream that answers one request; ``stream`` returns it.
 
     An asynchronous context manager and an iterator over the events. Entering connects,
@@ -58,9 +71,6 @@ class EventStream(StreamConversation[Item]):
     async def __aenter__(self) -> Self:
         await self._enter()
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -137,7 +147,7 @@ class EventStream(StreamConversation[Item]):
         await self._leave(drain)
 
 
-class Client(ClientBase):
+class Client(ClientBase, AsyncBlock):
     """Keeps connections open between requests to the same server.
 
         async with sse_core.Client(headers={"Authorization": "Bearer …"}) as client:
@@ -161,12 +171,6 @@ class Client(ClientBase):
 
     _CONNECTOR = Connector
     connector: Connector
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     @overload
     def stream(
@@ -221,19 +225,13 @@ def stream(
 def stream(
     url: str | Request,
     *,
-    method: str | None = None,
-    headers: HeadersInput | None = None,
-    content: bytes | str | None = None,
-    json: Any = None,
-    last_event_id: str = "",
+    comments: bool = False,
     timeout: Timeout | float | None = DEFAULT_TIMEOUT,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
     trust_env: bool = True,
     uds: str | os.PathLike[str] | None = None,
-    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
-    comments: bool = False,
-    allow_http: bool = False,
+    **options: Unpack[ConnectionOptions],
 ) -> EventStream[Any]:
     """Ask for one event stream: one request, one response, no reconnecting.
 
@@ -272,16 +270,6 @@ def stream(
             NUL, or ``proxy`` is not the URL of an HTTP proxy. Entering the block raises it
             for a proxy that the environment names.
     """
-    connection = connection_for(
-        url,
-        method=method,
-        headers=headers,
-        content=content,
-        json=json,
-        last_event_id=last_event_id,
-        max_event_size=max_event_size,
-        comments=comments,
-        allow_http=allow_http,
-    )
+    connection = connection_for(url, comments=comments, **options)
     route = Route(ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds)
     return EventStream(connection, Connector(route), timeout=Timeout.of(timeout))

@@ -16,7 +16,7 @@ from .options import SourceOptions as CommonOptions
 from .reconnection import Disconnected, Opened
 from .source_conversation import SourceConversation
 from .sync_connector import Connector
-from .sync_stream import Client, EventStream
+from .sync_stream import Block, Client, EventStream
 from .unclosed import Place
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
@@ -68,7 +68,7 @@ class _IO:
         stream.close()
 
 
-class EventSource(SourceConversation[Item]):
+class EventSource(SourceConversation[Item], Block):
     """The standard's EventSource: one source of events over as many connections as it takes.
 
         with EventSource("https://example.org/events") as source:
@@ -110,12 +110,6 @@ class EventSource(SourceConversation[Item]):
 
     def _make_io(self, connector: Connector) -> _IO:
         return _IO(connector, self._timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __iter__(self) -> Self:
         return self

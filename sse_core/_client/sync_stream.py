@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from abc import abstractmethod
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from .._errors import SSEError
@@ -25,7 +26,20 @@ from .unclosed import Place
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
 
-class EventStream(StreamConversation[Item]):
+class Block:
+    """An object that its ``with`` block closes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class EventStream(StreamConversation[Item], Block):
     """The event stream that answers one request; ``stream`` returns it.
 
     A context manager and an iterator over the events. Entering connects, sends the request
@@ -50,9 +64,6 @@ class EventStream(StreamConversation[Item]):
     def __enter__(self) -> Self:
         at_once(self._enter())
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __iter__(self) -> Self:
         return self
@@ -118,7 +129,7 @@ class EventStream(StreamConversation[Item]):
         at_once(self._leave(drain))
 
 
-class Client(ClientBase):
+class Client(ClientBase, Block):
     """Keeps connections open between requests to the same server.
 
         with Client(headers={"Authorization": "Bearer …"}) as client:
@@ -133,12 +144,6 @@ class Client(ClientBase):
 
     _CONNECTOR = Connector
     connector: Connector
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @overload
     def stream(
