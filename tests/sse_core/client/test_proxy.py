@@ -200,7 +200,7 @@ def test_environment(url: str, environment: dict[str, str], expected: str | None
 @pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
 def test_environment_that_cannot_be_used(name: str) -> None:
     """Silence would go around the proxy: it is an error, which says where to look."""
-    with pytest.raises(ValueError, match=f"^{name} in the environment: the URL of a") as caught:
+    with pytest.raises(ValueError, match=f"^{name} in the environment: a proxy's URL") as caught:
         chosen("http://h", **{name: "socks5://user:5ecret@p"})
 
     assert "5ecret" not in str(caught.value)
