@@ -56,7 +56,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Fail a test that hangs, where signals reach it.
 
     ``faulthandler_timeout`` then shows where every thread is, and does no more. A test
-    that sets the alarm itself takes this one's place.
+    that sets the alarm itself puts this one back.
     """
     if threading.current_thread() is not threading.main_thread():
         return (yield)
@@ -65,7 +65,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         raise Hung(f"{item.nodeid} has not ended in {TIME_LIMIT} s")
 
     before = signal.signal(signal.SIGALRM, hung)
-    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT, TIME_LIMIT)  # again, should its fixtures hang
     try:
         return (yield)
     finally:

@@ -150,11 +150,12 @@ class EveryMillisecond:
 
     def __enter__(self) -> None:
         self._before = signal.signal(signal.SIGALRM, self._interrupted)
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        self._bound = signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 
     def __exit__(self, *exc: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._before)
+        signal.setitimer(signal.ITIMER_REAL, *self._bound)
 
     def _interrupted(self, number: int, frame: Any) -> None:
         self.interruptions += 1
