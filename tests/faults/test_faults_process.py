@@ -153,8 +153,9 @@ def test_f54_a_month_of_idling_and_reconnecting(
             sse_core._client.sync_source,
         ):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
+        wakeup = SimpleNamespace(wait=clock.wait, set=lambda: None)
+        monkeypatch.setattr(sse_core._client.sync_source._IO, "wakeup", lambda _: wakeup)
         with sse_core.sync.EventSource("http://h", timeout=Timeout(idle=IDLE)) as source:
-            monkeypatch.setattr(source._wakeup, "wait", clock.wait)
             received = [event.data for event in source]
         elapsed = clock.now
     else:
