@@ -21,6 +21,18 @@ NEED_PEERS = {"driver", "foreign_parsers", "redis_url"}
 """Fixtures that start a browser, parsers of other languages, Redis."""
 
 
+def _is_slow(path: Path) -> bool:
+    """True for the tests of the benchmarks, which import the parsers of many projects."""
+    return path.name.startswith("test_benchmarks")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the modules of which the default run leaves out every test."""
+    left_out = config.option.markexpr
+    peers = "not peers" in left_out and collection_path == PEERS
+    return peers or ("not slow" in left_out and _is_slow(collection_path)) or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs peers, and as slow what a sweep leaves out of the default run.
@@ -32,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if PEERS in item.path.parents or NEED_PEERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.peers)
+        if _is_slow(item.path):
+            item.add_marker(pytest.mark.slow)
         if mark := item.get_closest_marker("sweep"):
             name = item.nodeid.partition("[")[0]
             sweeps[name, mark.kwargs["quick"]].append(item)

@@ -31,7 +31,6 @@ def small(workload: Workload, reads: str) -> tuple[list[bytes], list[ServerSentE
     ("workload", "reads"), CELLS, ids=[f"{workload.name}-{reads}" for workload, reads in CELLS]
 )
 class TestWorkload:
-    @pytest.mark.sweep(quick=9)
     def test_ours_makes_the_events_it_says(self, workload: Workload, reads: str) -> None:
         """Every field, in every cut."""
         chunks, expected = small(workload, reads)
@@ -42,12 +41,10 @@ class TestWorkload:
         assert expected == events
         assert parser.receive_eof() is None
 
-    @pytest.mark.sweep(quick=9)
     def test_same_seed_same_stream(self, workload: Workload, reads: str) -> None:
         """A run can be repeated."""
         assert small(workload, reads) == small(workload, reads)
 
-    @pytest.mark.sweep(quick=9)
     def test_other_seed_other_stream(self, workload: Workload, reads: str) -> None:
         """The seed is in use."""
         size = min(workload.bytewise_size, 2000)
@@ -56,7 +53,6 @@ class TestWorkload:
             workload, reads, seed=2, size=size
         )
 
-    @pytest.mark.sweep(quick=9)
     def test_reads_have_their_size(self, workload: Workload, reads: str) -> None:
         """All but the last; or each is one event."""
         chunks, events = small(workload, reads)
@@ -484,7 +480,6 @@ class TestCommands:
         assert "line ends (1)" in out
         assert f"* {OURS}: none" in out
 
-    @pytest.mark.slow
     def test_memory(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Every shape has its line."""
         assert main(["memory", "--size", "200000"]) == 0

@@ -74,7 +74,6 @@ def test_targets() -> None:
     assert "absent: not installed" in run.markdown()
 
 
-@pytest.mark.slow
 def test_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.skipif(
 BRIEF = Settings(1, burst=40, lockstep=10, streams=3, paced=4, rate=100, idle=60)
 
 
-@pytest.mark.slow
 def test_all_modes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +107,6 @@ async def lossy(tls: Any) -> AsyncIterator[Read]:
         yield read
 
 
-@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize(("keep", "verdict"), [(True, "loses 1 of 10"), (False, "9 of 10 events")])
 def test_lost_events_are_seen(url: str, shared: Shared, keep: bool, verdict: str) -> None:
     """By comparing them, or by their number."""
@@ -119,7 +117,6 @@ def test_lost_events_are_seen(url: str, shared: Shared, keep: bool, verdict: str
     assert answer["verdict"] == verdict
 
 
-@pytest.mark.slow
 def test_lost_events_of_many_streams_are_seen(url: str, shared: Shared) -> None:
     """All are compared, whichever stream they came on."""
     worker = Worker(Client("lossy", lossy), shared)

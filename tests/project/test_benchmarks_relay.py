@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from benchmarks.relay_overhead import measure_relay, report_relay
 
 
-@pytest.mark.slow
 def test_both_are_measured() -> None:
     """For frames one by one, and in a burst."""
     found = measure_relay(frames=30, rounds=1)
