@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
+import socket
 import ssl
+import stat
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -103,14 +107,26 @@ def test_dropped_after_the_event_loop(backend: str) -> None:
     assert "unclosed EventStream: leave its block, or close it" == str(caught[0].message)
 
 
-def test_closed_in_a_forked_process() -> None:
+def duplicate(port: int) -> socket.socket:
+    """Return another socket of the connection to that port, as a forked process has one."""
+    for file in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.stat(int(file)).st_mode):
+                found = socket.socket(fileno=os.dup(int(file)))
+                with suppress(OSError):
+                    if found.family == socket.AF_INET and found.getpeername()[1] == port:
+                        return found
+                found.close()
+    raise AssertionError("not connected")
+
+
+def test_closed_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parent's connection stays open: it is closed here, and not shut down."""
     script = chunked([CHUNK], "hold", last_chunk=False)
     with ScriptedServer(script) as server, sse_core.sync.stream(server.url) as events:
         next(events)  # all that the server sends
-        assert events._io._transport is not None
-        with events._io._transport.dup() as parents:
-            events._io._process = -1  # as after a fork
+        with duplicate(server.port) as parents:
+            monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
             events.close()
             parents.settimeout(0.02)
             with pytest.raises(TimeoutError):
@@ -120,14 +136,14 @@ def test_closed_in_a_forked_process() -> None:
 
 
 @pytest.mark.anyio
-async def test_dropped_in_a_forked_process() -> None:
+async def test_dropped_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop is the parent's: nothing is done to it, and nothing is said."""
     with ScriptedServer(chunked([CHUNK], "hold", last_chunk=False)) as server:
         events = sse_core.stream(server.url)
         await events.__aenter__()
         transport = events._io._transport
         assert transport is not None
-        events._io._process = -1  # as after a fork
+        monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
         del events
         gc.collect()
         await transport.aclose()

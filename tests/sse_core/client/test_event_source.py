@@ -304,16 +304,21 @@ def test_close_an_open_source_from_another_thread() -> None:
 
 def test_two_calling_threads() -> None:
     """Reading 13 for the blocking one."""
-    gate = threading.Event()
+    asking, gate = threading.Event(), threading.Event()
+
+    def headers() -> dict[str, str]:
+        asking.set()
+        return {}
+
     script = Script([*chunked([]).pieces[:1], gate, b"9\r\ndata: a\n\n\r\n"], "hold")
-    with ScriptedServer(script) as server, sse_core.sync.EventSource(server.url) as source:
-        items = source.items()
-        assert isinstance(next(items), Opened)
+    with (
+        ScriptedServer(script) as server,
+        sse_core.sync.EventSource(server.url, headers=headers) as source,
+    ):
         found: list[Any] = []
-        first = threading.Thread(target=lambda: found.append(next(items)))
+        first = threading.Thread(target=lambda: found.append(next(source)))
         first.start()
-        while not source._busy:  # until the other thread waits
-            pass
+        assert asking.wait(10)
         with pytest.raises(RuntimeError, match="another thread"):
             next(source)
         gate.set()

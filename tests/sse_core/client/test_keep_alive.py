@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -395,7 +396,7 @@ def test_bytes_that_came_while_idle() -> None:
         anyio.run(scenario, server.url)
 
 
-def test_forked_client() -> None:
+def test_forked_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is idle in a forked process is its parent's connection: closed there, not used."""
     first, second = Script(WHOLE, "hold"), Script(WHOLE, "hold")
 
@@ -403,6 +404,6 @@ def test_forked_client() -> None:
         for _ in range(2):
             with client.stream(server.url) as events:
                 assert EVENTS == list(events)
-            client.connector._process = -1  # as after a fork
+            monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
         assert first.closed.wait(WAIT)
     assert 1 == len(second.requests)

@@ -630,11 +630,13 @@ async def test_concurrency_limit() -> None:
         async with relay.ask() as (call, reader):
             await call.end()
             await reader.rest()
+        async with relay.ask() as (call, reader):
+            await call.end()
+            await reader.rest()
 
     assert 429 == second.status_code == third.status_code
     assert "1" == second.headers["retry-after"]
     assert 204 == stopped.status_code
-    assert not relay.relay._guard._active
 
 
 async def test_streams_belong_to_their_callers() -> None:
