@@ -1,0 +1,1 @@
+"""The clients: one conversation, and the two shells that run it."""

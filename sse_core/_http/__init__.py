@@ -1,0 +1,1 @@
+"""HTTP/1.1 as values and machines: messages, limits, the wire, the exchange. No I/O."""

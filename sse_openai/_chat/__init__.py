@@ -1,0 +1,1 @@
+"""Chat completions: chunks, their meaning as events, and the completion they add up to."""

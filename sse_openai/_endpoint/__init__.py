@@ -1,0 +1,1 @@
+"""Requests to an endpoint: arguments, retries, one conversation, the async client."""

@@ -1,0 +1,1 @@
+"""The Responses API: typed events, and the response they add up to."""
