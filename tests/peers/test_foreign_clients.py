@@ -22,8 +22,7 @@ import openai
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from sse_core import iter_events
-from sse_core._server.host import serve
+from sse_core import iter_events, serve
 from sse_openai import Endpoint
 from sse_openai.mock import MockOpenAI, MockServer
 from sse_openai.mock.turn import SCRIPT

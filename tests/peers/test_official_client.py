@@ -11,7 +11,7 @@ import anyio
 import openai
 import pytest
 
-from sse_core._server.host import serve
+from sse_core import serve
 from sse_openai.mock import MockOpenAI
 from sse_openai.sync import stream_chat
 

@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import SocketStream, TaskStatus
 from anyio.from_thread import BlockingPortal
 
-from sse_core._server.host import serve
+from sse_core import serve
 from sse_openai import Endpoint
 from sse_openai.relay import Relay
 

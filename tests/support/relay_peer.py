@@ -13,8 +13,7 @@ import h11
 import httpx
 from anyio.abc import SocketAttribute, SocketStream
 
-from sse_core import Client
-from sse_core._server.host import serve
+from sse_core import Client, serve
 from sse_openai import Endpoint
 from sse_openai.relay import Relay
 

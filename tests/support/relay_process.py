@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 
-from sse_core._server.host import serve
+from sse_core import serve
 from sse_openai import Endpoint
 from sse_openai.relay import RedisStore, Relay
 

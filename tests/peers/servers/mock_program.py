@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from sse_core._server.host import serve
+from sse_core import serve
 from sse_openai.mock import MockOpenAI, Recording
 
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}

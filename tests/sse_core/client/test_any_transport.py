@@ -14,8 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sse_core import EventTooLarge
-from sse_core._server.host import serve
+from sse_core import EventTooLarge, serve
 from sse_openai import (
     APIError,
     ContentDelta,

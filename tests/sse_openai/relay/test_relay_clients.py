@@ -16,7 +16,7 @@ import openai
 import pytest
 
 import sse_core
-from sse_core._server.host import serve
+from sse_core import serve
 from sse_openai import Endpoint, stream_chat
 from sse_openai.__main__ import main as sse_openai
 from sse_openai.mock import MockOpenAI
