@@ -34,8 +34,7 @@ from sse_core._http.limits import Timers
 from tests.contract.contract_cases import BOM, event
 from tests.contract.contract_server import STOP, Client, ContractServer, header, source_of
 from tests.contract.contract_server import take as take_items
-from tests.sse_core.client.test_reconnect import OK, status
-from tests.sse_core.client.test_reconnect import Client as Machine
+from tests.support.machine import OK, Machine, status
 from tests.support.scripted_server import HEAD, WAIT, Script, chunked
 from tests.support.shells import Shell, on_every_shell
 

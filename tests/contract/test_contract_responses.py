@@ -33,8 +33,7 @@ from tests.contract.contract_server import (
     source_of,
 )
 from tests.contract.contract_server import take as take_items
-from tests.sse_core.client.test_reconnect import OK, status
-from tests.sse_core.client.test_reconnect import Client as Machine
+from tests.support.machine import OK, Machine, status
 from tests.support.scripted_server import HEAD, WAIT, Script, chunked, chunks
 from tests.support.shells import Shell, on_every_shell
 

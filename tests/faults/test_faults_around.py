@@ -14,8 +14,8 @@ import trio
 import sse_core
 from sse_core import TransportError
 from tests.faults import kills
-from tests.faults.test_faults_cancel import LIVES, MOST, Life, with_and_without_tls
 from tests.support.leaks import held
+from tests.support.lives import LIVES, MOST, Life, with_and_without_tls
 from tests.support.log_server import STOP, Answer, LogServer, body, events, response
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import cancelled_at

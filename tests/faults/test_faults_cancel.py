@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -11,78 +10,13 @@ import anyio.lowlevel
 import pytest
 
 import sse_core
-from sse_core import Disconnected, ResponseError
+from sse_core import Disconnected
 from tests.support.leaks import held
+from tests.support.lives import LIVES, MOST, REDIRECT, WAITS, Life, with_and_without_tls
 from tests.support.log_server import STOP, Answer, LogServer, body, events, response
-from tests.support.scripted_server import WAIT, Script, ScriptedServer, chunked
+from tests.support.scripted_server import WAIT, Script, ScriptedServer
 from tests.support.shells import Cancelling, cancelled_at, on_every_way_to_cancel
 from tests.support.tls import CLIENT, SERVER
-
-A, B = b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"
-REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: /log\r\nContent-Length: 0\r\n\r\n"
-ERROR = b"HTTP/1.1 401 No\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno"
-
-MOST = 200
-"""Suspensions that none of these comes to."""
-
-Life = Callable[[str, ssl.SSLContext], Awaitable[None]]
-
-with_and_without_tls = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-
-
-async def stream(url: str, client: ssl.SSLContext) -> None:
-    """Connect, be redirected, read to the end, close."""
-    async with sse_core.stream(url, ssl_context=client, timeout=WAIT) as items:
-        assert ["a", "b"] == [item.data async for item in items]
-
-
-async def stream_that_is_left(url: str, client: ssl.SSLContext) -> None:
-    """Leave it after an event, and close it twice."""
-    async with sse_core.stream(url, ssl_context=client, timeout=WAIT) as items:
-        await anext(items)
-        await items.aclose()
-
-
-async def refused_stream(url: str, client: ssl.SSLContext) -> None:
-    """Read the body of an error."""
-    with pytest.raises(ResponseError):
-        async with sse_core.stream(url, ssl_context=client, timeout=WAIT):
-            raise AssertionError("there is no stream")  # pragma: no cover
-
-
-async def source(url: str, client: ssl.SSLContext) -> None:
-    """Connect, be cut off, wait, ask for headers, be redirected, end, be told to stop."""
-
-    async def headers() -> dict[str, str]:
-        await anyio.lowlevel.checkpoint()
-        return {"X": "y"}
-
-    async with sse_core.EventSource(
-        url, headers=headers, ssl_context=client, timeout=WAIT, **WAITS
-    ) as items:
-        received = [item async for item in items.items()]
-        assert 2 == len([item for item in received if isinstance(item, Disconnected)])
-
-
-async def source_that_is_left(url: str, client: ssl.SSLContext) -> None:
-    """Close it between two connections."""
-    async with sse_core.EventSource(url, ssl_context=client, timeout=WAIT, **WAITS) as items:
-        async for item in items.items():
-            if isinstance(item, Disconnected):
-                break
-
-
-# A wait that is one: its sleep is a suspension of its own.
-WAITS: Any = {"reconnection_time": 0.001, "min_reconnection_time": 0.0, "uniform": lambda: 0.0}
-
-LIVES: list[tuple[Life, Callable[[], list[Script]]]] = [
-    (stream, lambda: [Script([REDIRECT]), chunked([A, B])]),
-    (stream_that_is_left, lambda: [chunked([A, B], "hold", last_chunk=False)]),
-    (refused_stream, lambda: [Script([ERROR])]),
-    (source, lambda: [chunked([A], last_chunk=False), Script([REDIRECT]), chunked([B]),
-                      Script([STOP])]),
-    (source_that_is_left, lambda: [chunked([A])]),
-]  # fmt: skip
 
 
 @pytest.mark.sweep(quick=10)

@@ -7,7 +7,6 @@ import pty
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +16,8 @@ import pytest
 from sse_core.__main__ import main as sse
 from sse_core.terminal import run
 from sse_openai.__main__ import main as sse_openai
+from tests.support.commands import LIMIT, SSE, SSE_OPENAI, running
 from tests.support.scripted_server import HEAD, Script, ScriptedServer, chunked
-
-SSE = [sys.executable, "-m", "sse_core"]
-SSE_OPENAI = [sys.executable, "-m", "sse_openai"]
-
-LIMIT = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -30,20 +25,6 @@ def no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what this machine may have configured out of the tests."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
         monkeypatch.delenv(name, raising=False)
-
-
-@contextmanager
-def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a command; end it, by its own id, if it still runs at the end of the block."""
-    process = subprocess.Popen(  # type: ignore[call-overload]  # options of any kind
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def test_prints_events(capfd: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,9 @@ from anyio.from_thread import start_blocking_portal
 
 from sse_openai.mock import MockOpenAI
 from sse_openai.mock.turn import SCRIPT
-from tests.sse_openai.relay.test_page import answer, finish, frame, refusal, url
 from tests.support import browser
 from tests.support.browser import Page, Site
+from tests.support.pages import answer, finish, frame, refusal, url
 from tests.support.scripted_server import ScriptedServer, chunked
 
 QUESTION = "What are Server-Sent Events?"

@@ -251,3 +251,19 @@ async def setting(**options: Any) -> AsyncGenerator[Setting]:
                 yield Setting(api, relay, http, port)
             await relay.aclose()
             tasks.cancel_scope.cancel()
+
+
+FRAMES = [
+    b"data: 1\n\n",
+    b": a comment\n\n",
+    b"event: x\r\ndata: 2\r\n\r\n",
+    b"data: 3\r\r",
+    b"\ndata: 4\nid: mine\n\n",
+]
+NUMBERED = [
+    b"data: 1\nid: 1\n\n",
+    b": a comment\nid: 2\n\n",
+    b"event: x\r\ndata: 2\r\nid: 3\n\r\n",
+    b"data: 3\rid: 4\n\r",
+    b"data: 4\nid: mine\nid: 5\n\n",
+]

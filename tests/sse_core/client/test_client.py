@@ -6,7 +6,6 @@ import errno
 import gc
 import json as jsonlib
 import math
-import os
 import socket
 import threading
 import time
@@ -51,6 +50,7 @@ from tests.support.shells import (
     cancelled_at,
     on_every_shell,
 )
+from tests.support.waiting import waiting_in_a_thread
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 A, B = b"id: 1\ndata: a\n\n", b"data: b\n\n"
@@ -726,18 +726,6 @@ def test_closed_by_another_task(backend: str) -> None:
     with ScriptedServer(script) as server:
         assert ["end"] == anyio.run(scenario, server.url, backend=backend)
         assert script.closed.wait(WAIT)
-
-
-def waiting_in_a_thread(events: Any) -> tuple[threading.Thread, list[Any]]:
-    """Ask for the next item in a thread; return when it waits for the peer."""
-    received: list[Any] = []
-    thread = threading.Thread(target=lambda: received.append(next(events, "end")), daemon=True)
-    thread.start()
-    for _ in range(10_000):
-        if events._io.receiving:
-            return thread, received
-        os.sched_yield()
-    raise AssertionError("does not wait")
 
 
 @pytest.mark.parametrize("items", ["events", "comments"])

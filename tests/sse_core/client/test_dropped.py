@@ -8,7 +8,6 @@ import socket
 import ssl
 import stat
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,44 +17,13 @@ import pytest
 
 import sse_core
 import sse_core.sync
+from tests.support import dropping
+from tests.support.dropping import Open, a_chat, a_source, a_stream, drop_one
 from tests.support.scripted_server import WAIT, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
 from tests.support.tls import CLIENT, SERVER
 
 CHUNK = b'data: {"object": "chat.completion.chunk", "choices": []}\n\n'
-MESSAGES = [{"role": "user", "content": "hi"}]
-
-Open = Callable[..., Any]
-
-
-def a_stream(shell: Shell, url: str, **options: Any) -> Any:
-    return shell.stream(url, **options)
-
-
-def a_source(shell: Shell, url: str, **options: Any) -> Any:
-    kind = sse_core.sync.EventSource if shell.blocking else sse_core.EventSource
-    return kind(url, **options)
-
-
-def a_chat(shell: Shell, url: str, **options: Any) -> Any:
-    return shell.stream_chat(model="m", messages=MESSAGES, base_url=url, api_key="k", **options)
-
-
-def drop_one(shell: Shell, opened: Open, url: str, **options: Any) -> None:
-    """Open something, read from it, and lose it."""
-    if shell.blocking:
-        dropped = opened(shell, url, **options)
-        next(dropped.__enter__())
-        return
-
-    async def scenario() -> None:
-        dropped = opened(shell, url, **options)
-        await anext(await dropped.__aenter__())
-        del dropped
-        for _ in range(3):  # the event loop closes the socket in its next round
-            await anyio.lowlevel.checkpoint()
-
-    anyio.run(scenario, backend=shell.name)
 
 
 @on_every_shell
@@ -71,7 +39,7 @@ def test_dropped(opened: Open, context: ssl.SSLContext | None, shell: Shell) -> 
 
     (warning,) = caught
     assert "unclosed EventStream: leave its block, or close it" == str(warning.message)
-    assert __file__ == warning.filename
+    assert dropping.__file__ == warning.filename
 
 
 @pytest.mark.sweep(quick=2)

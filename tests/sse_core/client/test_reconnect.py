@@ -12,65 +12,15 @@ import pytest
 from sse_core import EventTooLarge, ProtocolError, ResponseError, SSEError, TransportError
 from sse_core._client.reconnection import Reconnection
 from sse_core._errors import ProxyError, ReadTimeout, TLSError, TooManyRedirects
-from sse_core._http.exchange import Connection
 from sse_core._http.messages import Headers, Request, Response
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-
-
-class Client:
-    """Runs a machine against bytes, on a clock that jumps."""
-
-    def __init__(self, url: str = "http://h/", method: str = "GET", **options: Any) -> None:
-        options.setdefault("uniform", lambda: 0.0)
-        self.machine = Reconnection(Request(url, method), **options)
-        self.now = 0.0
-        self.requests: list[bytes] = []
-        self.data: list[str] = []
-
-    def run(
-        self, *pieces: bytes, cut: bool = False, error: SSEError | None = None, lasts: float = 0.0
-    ) -> float | None:
-        """Play one connection: what comes, and how it ends. Return the wait."""
-        connection: Connection[Any] = self.machine.connect(self.now)
-        self.requests.append(connection.data_to_send())
-        try:
-            for piece in [*pieces, *([] if cut or error else [b""])]:
-                items = connection.receive_data(piece)
-                if connection.response is not None:
-                    self.machine.received(items, self.now)
-                self.data += [item.data for item in items if hasattr(item, "data")]
-            self.now += lasts
-            if cut:
-                raise connection.transport_failed(TransportError("cut"))
-            if error:
-                raise error
-        except SSEError as exc:
-            return self._wait(self.machine.closed(self.now, exc))
-        return self._wait(self.machine.closed(self.now))
-
-    def _wait(self, delay: float | None) -> float | None:
-        self.now += delay or 0.0
-        return delay
-
-    def header(self, name: str) -> bytes | None:
-        """Return a field of the last request."""
-        for line in self.requests[-1].split(b"\r\n"):
-            if line.lower().startswith(name.encode() + b": "):
-                return line.partition(b": ")[2]
-        return None
-
-
-def status(code: int, fields: str = "", body: bytes = b"") -> bytes:
-    return f"HTTP/1.1 {code} X\r\n{fields}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
+from tests.support.machine import OK, Machine, status
 
 # --- what a response leads to ---
 
 
 def test_clean_end_reconnects() -> None:
     """C9: after an event, the wait is the reconnection time."""
-    client = Client()
+    client = Machine()
 
     assert 3.0 == client.run(OK, b"data: a\n\n")
     assert 3.0 == client.run(OK, b"data: b\n\n")
@@ -79,12 +29,12 @@ def test_clean_end_reconnects() -> None:
 
 def test_h1_204_stops() -> None:
     """C5: for good, and without an exception."""
-    assert Client().run(status(204)) is None
+    assert Machine().run(status(204)) is None
 
 
 def test_h2_event_then_204() -> None:
     """The same on a reconnect."""
-    client = Client()
+    client = Machine()
 
     assert 3.0 == client.run(OK, b"data: a\n\n")
     assert client.run(status(204)) is None
@@ -95,8 +45,8 @@ def test_h2_event_then_204() -> None:
 def test_h3_h4_h15_other_statuses_are_final(code: int) -> None:
     """C8, on the first attempt and on a later one (H8)."""
     with pytest.raises(ResponseError):
-        Client().run(status(code))
-    client = Client()
+        Machine().run(status(code))
+    client = Machine()
     client.run(OK, b"data: a\n\n")
     with pytest.raises(ResponseError):
         client.run(status(code))
@@ -106,8 +56,8 @@ def test_h3_h4_h15_other_statuses_are_final(code: int) -> None:
 def test_h5_h6_transient_statuses(code: int) -> None:
     """C7: final at first, passing later on; and the events go on."""
     with pytest.raises(ResponseError):
-        Client().run(status(code))
-    client = Client()
+        Machine().run(status(code))
+    client = Machine()
     client.run(OK, b"data: a\n\n")
     assert 3.0 == client.run(status(code))
     assert 3.0 == client.run(status(code))
@@ -117,7 +67,7 @@ def test_h5_h6_transient_statuses(code: int) -> None:
 
 def test_h7_501_is_final() -> None:
     """Not every 5xx passes."""
-    client = Client()
+    client = Machine()
     client.run(OK, b"data: a\n\n")
 
     with pytest.raises(ResponseError):
@@ -126,12 +76,12 @@ def test_h7_501_is_final() -> None:
 
 def test_h9_transient_at_first() -> None:
     """An option: 503 leads to another attempt from the start."""
-    assert 3.0 == Client(transient_at_first=True).run(status(503))
+    assert 3.0 == Machine(transient_at_first=True).run(status(503))
 
 
 def test_h10_no_status_transient() -> None:
     """An option: none does, ever."""
-    client = Client(transient=())
+    client = Machine(transient=())
     client.run(OK, b"data: a\n\n")
 
     with pytest.raises(ResponseError):
@@ -141,7 +91,7 @@ def test_h10_no_status_transient() -> None:
 @pytest.mark.parametrize("content_type", ["text/html", "application/json", "text/event-stream-x"])
 def test_h20_other_content_types_are_final(content_type: str) -> None:
     """C8: also on a reconnect."""
-    client = Client()
+    client = Machine()
     client.run(OK, b"data: a\n\n")
 
     with pytest.raises(ResponseError):
@@ -151,7 +101,7 @@ def test_h20_other_content_types_are_final(content_type: str) -> None:
 @pytest.mark.parametrize("error", [TransportError("refused"), ReadTimeout("silent")])
 def test_h37_network_errors_reconnect(error: SSEError) -> None:
     """C9: on the first attempt as on a later one."""
-    client = Client()
+    client = Machine()
 
     assert 3.0 == client.run(error=error)
     assert 3.0 == client.run(OK, b"data: a\n\n")
@@ -160,20 +110,20 @@ def test_h37_network_errors_reconnect(error: SSEError) -> None:
 def test_head_that_is_no_http_is_final() -> None:
     """Reading 3: it would come again."""
     with pytest.raises(ProtocolError):
-        Client().run(b"ICY 200 OK\r\n\r\n")
+        Machine().run(b"ICY 200 OK\r\n\r\n")
 
 
 def test_broken_chunk_is_like_a_cut() -> None:
     """Reading 3: a body's framing that breaks is reconnected (F40)."""
     head = OK[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 
-    assert 3.0 == Client().run(head + b"9\r\ndata: a\n\n\r\n", b"zz\r\n")
+    assert 3.0 == Machine().run(head + b"9\r\ndata: a\n\n\r\n", b"zz\r\n")
 
 
 def test_refused_certificate_is_final() -> None:
     """Reading 3."""
     with pytest.raises(TLSError):
-        Client().run(error=TLSError("certificate"))
+        Machine().run(error=TLSError("certificate"))
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 407])
@@ -182,7 +132,7 @@ def test_proxy_that_refuses_is_final(status: int) -> None:
     location = Headers([(b"Location", b"http://h/x")])
 
     with pytest.raises(ProxyError):
-        Client().run(error=ProxyError(Response(status, location), "h:443"))
+        Machine().run(error=ProxyError(Response(status, location), "h:443"))
 
 
 @pytest.mark.parametrize(
@@ -191,19 +141,19 @@ def test_proxy_that_refuses_is_final(status: int) -> None:
 )
 def test_proxy_in_trouble_is_like_the_network(status: int, options: dict[str, Any]) -> None:
     """Reading 18: C9, so that the first attempt counts as well."""
-    assert 3.0 == Client(**options).run(error=ProxyError(Response(status), "h:443"))
+    assert 3.0 == Machine(**options).run(error=ProxyError(Response(status), "h:443"))
 
 
 def test_proxy_in_trouble_and_post() -> None:
     """C2: without replay, a request is sent once even if it never arrived."""
     with pytest.raises(ProxyError):
-        Client(method="POST").run(error=ProxyError(Response(502), "h:443"))
+        Machine(method="POST").run(error=ProxyError(Response(502), "h:443"))
 
 
 def test_h111_event_too_large_is_final() -> None:
     """Reading 14: the same event would come again."""
     with pytest.raises(EventTooLarge):
-        Client(max_event_size=3).run(OK, b"data: four\n\n")
+        Machine(max_event_size=3).run(OK, b"data: four\n\n")
 
 
 # --- when ---
@@ -211,7 +161,7 @@ def test_h111_event_too_large_is_final() -> None:
 
 def test_h84_back_off() -> None:
     """C12: bounds double to the ceiling, on top of the reconnection time."""
-    client = Client(uniform=lambda: 1.0)
+    client = Machine(uniform=lambda: 1.0)
 
     waits = [client.run(error=TransportError("refused")) for _ in range(8)]
 
@@ -220,7 +170,7 @@ def test_h84_back_off() -> None:
 
 def test_back_off_without_end() -> None:
     """Thousands of failures: no overflow."""
-    client = Client(uniform=lambda: 1.0)
+    client = Machine(uniform=lambda: 1.0)
 
     for _ in range(3000):
         wait = client.run(error=TransportError("refused"))
@@ -229,7 +179,7 @@ def test_back_off_without_end() -> None:
 
 def test_h85_event_resets_the_back_off() -> None:
     """Failures, an event, a failure: from the beginning."""
-    client = Client(uniform=lambda: 1.0)
+    client = Machine(uniform=lambda: 1.0)
     client.run(error=TransportError("refused"))
     client.run(error=TransportError("refused"))
 
@@ -239,7 +189,7 @@ def test_h85_event_resets_the_back_off() -> None:
 
 def test_h86_healthy_time_resets_the_back_off() -> None:
     """A minute of comments is health; less is a failure, and so is an id alone."""
-    client = Client(uniform=lambda: 1.0, comments=True)
+    client = Machine(uniform=lambda: 1.0, comments=True)
     client.run(error=TransportError("refused"))
 
     assert 3.0 == client.run(OK, b": hi\n\n", lasts=60.0)
@@ -249,7 +199,7 @@ def test_h86_healthy_time_resets_the_back_off() -> None:
 
 def test_h39_accepting_and_closing_backs_off() -> None:
     """A server that says 200 and closes is not called in a tight circle."""
-    client = Client(uniform=lambda: 1.0, reconnection_time=0.0)
+    client = Machine(uniform=lambda: 1.0, reconnection_time=0.0)
 
     assert [0.1, 0.2, 0.4, 0.8] == [client.run(OK) for _ in range(4)]
 
@@ -272,21 +222,21 @@ def test_h39_accepting_and_closing_backs_off() -> None:
 )
 def test_h78_to_h83_retry(retry: bytes, wait: float) -> None:
     """C11: at once, within floor and ceiling; what is no number changes nothing."""
-    assert wait == pytest.approx(Client().run(OK, retry))
+    assert wait == pytest.approx(Machine().run(OK, retry))
 
 
 def test_retry_bounds_are_options() -> None:
     """And they bind the server's value, not the caller's own."""
     options: dict[str, Any] = {"min_reconnection_time": 2.0, "max_reconnection_time": 5.0}
 
-    assert 2.0 == Client(**options).run(OK, b"retry: 1\ndata: x\n\n")
-    assert 5.0 == Client(**options).run(OK, b"retry: 9000\ndata: x\n\n")
-    assert 0.0 == Client(**options, reconnection_time=0.0).run(OK, b"data: x\n\n")
+    assert 2.0 == Machine(**options).run(OK, b"retry: 1\ndata: x\n\n")
+    assert 5.0 == Machine(**options).run(OK, b"retry: 9000\ndata: x\n\n")
+    assert 0.0 == Machine(**options, reconnection_time=0.0).run(OK, b"data: x\n\n")
 
 
 def test_h87_retry_counts_during_a_back_off() -> None:
     """The next wait uses the latest value."""
-    client = Client(uniform=lambda: 1.0)
+    client = Machine(uniform=lambda: 1.0)
     client.run(error=TransportError("refused"))
 
     assert 20.0 + 40.0 == client.run(OK, b"retry: 20000\n\n")
@@ -298,7 +248,7 @@ def test_h87_retry_counts_during_a_back_off() -> None:
 )
 def test_h88_h89_retry_after(value: str, wait: float) -> None:
     """C13: it lengthens a wait, up to the ceiling, and never shortens one."""
-    client = Client()
+    client = Machine()
     client.run(OK, b"data: a\n\n")
 
     assert wait == client.run(status(503, f"Retry-After: {value}\r\n"))
@@ -327,7 +277,7 @@ def test_retry_after_that_is_nothing(value: str) -> None:
 
 def test_h11_h38_max_attempts() -> None:
     """C14: so many failures in a row, and the last one is raised."""
-    client = Client(max_attempts=3)
+    client = Machine(max_attempts=3)
     client.run(error=TransportError("1"))
     client.run(error=TransportError("2"))
 
@@ -337,7 +287,7 @@ def test_h11_h38_max_attempts() -> None:
 
 def test_max_attempts_begin_anew_with_an_event() -> None:
     """The fifth 503 after a good connection, not the fourth."""
-    client = Client(max_attempts=5)
+    client = Machine(max_attempts=5)
     client.run(error=TransportError("refused"))
     client.run(OK, b"data: a\n\n")
     for _ in range(4):
@@ -349,7 +299,7 @@ def test_max_attempts_begin_anew_with_an_event() -> None:
 
 def test_budget_that_clean_ends_use_up() -> None:
     """Reading 5: an error that says how many streams brought nothing."""
-    client = Client(max_attempts=2)
+    client = Machine(max_attempts=2)
     client.run(OK)
 
     with pytest.raises(TransportError, match="2 streams in a row"):
@@ -358,7 +308,7 @@ def test_budget_that_clean_ends_use_up() -> None:
 
 def test_h12_max_elapsed() -> None:
     """A wait that would pass the budget is not begun."""
-    client = Client(max_elapsed=10.0)
+    client = Machine(max_elapsed=10.0)
 
     assert [3.0, 3.0, 3.0] == [client.run(error=TransportError("refused")) for _ in range(3)]
     with pytest.raises(TransportError):
@@ -371,7 +321,7 @@ def test_h12_max_elapsed() -> None:
 
 def test_h40_h43_post_is_sent_once() -> None:
     """C2: a clean end is the end."""
-    client = Client(method="POST")
+    client = Machine(method="POST")
 
     assert client.run(OK, b"data: a\n\n") is None
     assert ["a"] == client.data
@@ -380,12 +330,12 @@ def test_h40_h43_post_is_sent_once() -> None:
 def test_h41_post_that_is_cut() -> None:
     """C2: the cut is raised."""
     with pytest.raises(TransportError):
-        Client(method="POST").run(OK, b"data: a\n\n", cut=True)
+        Machine(method="POST").run(OK, b"data: a\n\n", cut=True)
 
 
 def test_h44_replay() -> None:
     """The same request again, with the last event ID."""
-    client = Client(method="POST", replay=True)
+    client = Machine(method="POST", replay=True)
 
     assert 3.0 == client.run(OK, b"id: 7\ndata: a\n\n", cut=True)
     client.run(OK)
@@ -395,7 +345,7 @@ def test_h44_replay() -> None:
 
 def test_on_end_stop() -> None:
     """An option: a clean end is the end, a cut is not."""
-    client = Client(on_end="stop")
+    client = Machine(on_end="stop")
 
     assert 3.0 == client.run(OK, b"data: a\n\n", cut=True)
     assert client.run(OK, b"data: b\n\n") is None
@@ -425,7 +375,7 @@ def test_on_end_stop() -> None:
 )
 def test_h67_to_h76_last_event_id(streams: list[bytes], sent: bytes | None) -> None:
     """C16: as UTF-8, gone when it was reset, and never what makes a request fail."""
-    client = Client()
+    client = Machine()
     for stream in streams:
         client.run(OK, stream)
 
@@ -443,7 +393,7 @@ def test_h71_events_of_the_next_stream_carry_the_id() -> None:
 
 def test_first_id_of_the_caller() -> None:
     """It goes out with the first request (H105 of the contract); a bad one is refused (H75)."""
-    client = Client(last_event_id="abc")
+    client = Machine(last_event_id="abc")
     client.run(OK, b"id\n\n")
 
     assert b"abc" == client.header("last-event-id")
@@ -451,7 +401,7 @@ def test_first_id_of_the_caller() -> None:
     assert client.header("last-event-id") is None
     for bad in "a\r", "a\n", "a\0":
         with pytest.raises(ValueError, match="last event ID"):
-            Client(last_event_id=bad)
+            Machine(last_event_id=bad)
 
 
 # --- redirects ---
@@ -463,7 +413,7 @@ def location(code: int, where: str) -> bytes:
 
 def test_redirect_is_followed_at_once() -> None:
     """C6: no wait, no failure, the last event ID goes along (H65)."""
-    client = Client(last_event_id="7")
+    client = Machine(last_event_id="7")
 
     assert 0.0 == client.run(location(302, "/b"))
     assert client.machine.redirected
@@ -476,7 +426,7 @@ def test_redirect_is_followed_at_once() -> None:
 @pytest.mark.parametrize(("code", "path"), [(302, b"/"), (301, b"/b")])
 def test_h51_h52_reconnect_after_a_redirect(code: int, path: bytes) -> None:
     """C21: at the original URL, or behind a permanent redirect."""
-    client = Client()
+    client = Machine()
     client.run(location(code, "/b"))
     client.run(OK, b"data: a\n\n")
 
@@ -486,7 +436,7 @@ def test_h51_h52_reconnect_after_a_redirect(code: int, path: bytes) -> None:
 
 def test_h50_redirect_loop_is_final() -> None:
     """C17: twenty are followed, and it is never an endless loop of reconnects."""
-    client = Client()
+    client = Machine()
     for _ in range(20):
         assert 0.0 == client.run(location(302, "/"))
 
@@ -499,7 +449,7 @@ def test_redirect_without_location_is_final() -> None:
     """C8, contract cases 97 to 101."""
     for answer in (status(301), location(301, ""), status(307), location(307, "")):
         with pytest.raises(ResponseError):
-            Client().run(answer)
+            Machine().run(answer)
 
 
 # --- the rest ---
@@ -523,7 +473,7 @@ def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("draw", [lambda: 0.0, lambda: 0.999], ids=["low", "high"])
 def test_t18_no_herd(draw: Callable[[], float]) -> None:
     """Jitter spreads clients over the back-off, never below the reconnection time."""
-    client = Client(uniform=draw)
+    client = Machine(uniform=draw)
     wait = client.run(error=TransportError("refused"))
 
     assert wait is not None

@@ -24,13 +24,13 @@ from sse_core import (
     TLSError,
     TransportError,
 )
-from tests.sse_core.client.test_client import waiting_in_a_thread
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
     Shell,
     on_every_shell,
 )
 from tests.support.tls import AUTHORITY, CLIENT, SERVER, server_context, trusting
+from tests.support.waiting import waiting_in_a_thread
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 A, B = b"data: a\n\n", b"data: b\n\n"

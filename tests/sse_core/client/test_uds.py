@@ -14,8 +14,8 @@ import sse_core
 import sse_core.sync
 from sse_core import ConnectTimeout, ServerSentEvent, Timeout, TLSError, TransportError
 from sse_core.__main__ import main
-from tests.sse_core.client.test_dropped import a_stream, drop_one
 from tests.support.callers import Caller, with_client
+from tests.support.dropping import a_stream, drop_one
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import (
     Shell,

@@ -27,7 +27,7 @@ from sse_core import (
 )
 from sse_core._server import response as _asgi
 from sse_core.asgi import Message, Receive, Send
-from tests.sse_core.server.test_serve import serving
+from tests.support.hosting import serving
 
 pytestmark = pytest.mark.anyio
 

@@ -21,25 +21,13 @@ from sse_core._server import host as _serve
 from sse_core._server.exchange import MAX_HEAD
 from sse_core.asgi import ASGIApp as App
 from sse_core.asgi import Message, Receive, Send
+from tests.support.hosting import serving
 
 pytestmark = pytest.mark.anyio
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 LENGTH = [(b"content-length", b"2")]
-
-
-@asynccontextmanager
-async def serving(app: App, **options: Any) -> AsyncGenerator[int]:
-    """Serve ``app`` for the length of the block, which is bounded."""
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as task_group:
-            yield await task_group.start(_start, app, options)
-            task_group.cancel_scope.cancel()
-
-
-async def _start(app: App, options: dict[str, Any], *, task_status: Any) -> None:
-    await serve(app, **options, task_status=task_status)
 
 
 @asynccontextmanager
@@ -900,7 +888,7 @@ async def test_cancellation() -> None:
             finalised.set()
 
     async with serving(hello) as other, anyio.create_task_group() as task_group:
-        port = await task_group.start(_start, app, {})
+        port = await task_group.start(serve, app)
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             await stream.send(GET)
             await running.wait()

@@ -33,6 +33,7 @@ from sse_openai import (
     StreamTruncated,
 )
 from sse_openai._endpoint.conversation import at_once
+from tests.support.chats import CHUNKED, DONE, FIELDS, STOP, A, B, answered, chat_script
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunks
 from tests.support.shells import (
     Cancelling,
@@ -50,28 +51,6 @@ def _no_leaks() -> Iterator[None]:
     """A socket that was not closed warns when it is collected, and warnings are errors."""
     yield
     gc.collect()
-
-
-def token(text: str, finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}
-    return b"data: %b\n\n" % json.dumps({"id": "c", "choices": [choice]}).encode()
-
-
-A, B, STOP = token("a"), token("b"), token("", "stop")
-DONE = b"data: [DONE]\n\n"
-FIELDS = b"X-Request-Id: r1\r\nRetry-After: 7\r\nX-RateLimit-Reset-Tokens: 6m0s\r\n"
-CHUNKED = HEAD + FIELDS + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-def chat_script(*pieces: bytes, end: Any = "hold", last_chunk: bool = False) -> Script:
-    return Script([CHUNKED, *chunks(pieces), *[b"0\r\n\r\n"] * last_chunk], end)
-
-
-def answered(status: int, fields: bytes = b"", body: bytes = b"{}") -> Script:
-    """Return a script that answers with that status, and is to be tried again at once."""
-    head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n" % status
-    length = b"Content-Length: %d\r\n\r\n" % len(body)
-    return Script([head + (fields or b"retry-after-ms: 0\r\n") + length + body], "hold")
 
 
 def opened(shell: Shell, server: ScriptedServer, **options: Any) -> Any:

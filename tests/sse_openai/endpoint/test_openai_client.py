@@ -15,10 +15,11 @@ import sse_openai
 import sse_openai.sync
 from sse_core import HeadTimeout, Timeout
 from sse_openai import APIError, Endpoint, RateLimitError
-from tests.sse_openai.endpoint.test_chat_client import CHUNKED, DONE, SHORT, STOP, A, answered
+from tests.support.chats import CHUNKED, DONE, STOP, A, answered
 from tests.support.scripted_server import NEXT, WAIT, Script, ScriptedServer, chunks
 from tests.support.shells import Shell, on_every_shell
 
+SHORT = 0.05
 END = b"0\r\n\r\n"
 WHOLE = [CHUNKED, *chunks([A, STOP, DONE]), END]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -20,7 +19,8 @@ from sse_openai import (
 )
 from sse_openai._endpoint import retry
 from sse_openai._endpoint.retry import Resumption
-from tests.sse_openai.endpoint.test_chat_client import answered
+from tests.support.asking import with_client
+from tests.support.chats import answered
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunks
 from tests.support.shells import (
     Cancelling,
@@ -72,49 +72,6 @@ def stream(events: list[bytes], end: Any = "hold", *, whole: bool = True) -> Scr
 
 def refused(status: int) -> Script:
     return answered(status, b"Connection: close\r\nretry-after-ms: 0\r\n")
-
-
-Scenario = Callable[[Any], Awaitable[Any]]
-
-
-def with_client(shell: Shell, scenario: Scenario, url: str, **options: Any) -> Any:
-    """Run ``scenario`` with what reads one response: the stream, its text, and its failure."""
-    options = {"api_key": "k", "base_url": url, "timeout": WAIT, **options}
-
-    if shell.blocking:
-        with sse_openai.sync.Client(**options) as client:
-
-            async def read_blocking(**fields: Any) -> Any:
-                with client.responses(model="m", input="hi", **fields) as responses:
-                    try:
-                        list(responses)
-                    except sse_openai.ChatError as exc:
-                        return responses, exc
-                    except TransportError as exc:
-                        return responses, exc
-                    return responses, None
-
-            try:
-                scenario(read_blocking).__await__().send(None)
-            except StopIteration as stop:
-                return stop.value
-            raise AssertionError
-
-    async def run() -> Any:
-        async with sse_openai.Client(**options) as client:
-
-            async def read(**fields: Any) -> Any:
-                async with client.responses(model="m", input="hi", **fields) as responses:
-                    try:
-                        async for _ in responses:
-                            pass
-                    except (sse_openai.ChatError, TransportError) as exc:
-                        return responses, exc
-                    return responses, None
-
-            return await scenario(read)
-
-    return anyio.run(run, backend=shell.name)
 
 
 def read_over(shell: Shell, *scripts: Script, **fields: Any) -> Any:

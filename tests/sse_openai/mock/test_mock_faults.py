@@ -22,9 +22,9 @@ from sse_openai.mock.app import ResponseCut
 from sse_openai.mock.errors import SHAPES
 from sse_openai.mock.faults import Fault
 from sse_openai.mock.reply import stream_reply
+from tests.support.asking import ASK, ask
 from tests.support.shells import Shell, on_every_shell
 
-ASK: Any = [{"role": "user", "content": "Hello?"}]
 SHORT = 0.05
 """Seconds that a client waits where it waits in vain."""
 
@@ -33,13 +33,6 @@ SHORT = 0.05
 def server() -> Iterator[MockServer]:
     with MockServer() as served:
         yield served
-
-
-def ask(shell: Shell, server: MockServer, **options: Any) -> Any:
-    """Ask for a chat; return the stream, its chunks, and what was raised."""
-    options = {"max_retries": 0, "timeout": 10, **options}
-    base: Any = {"base_url": server.base_url, "api_key": server.api_key}
-    return shell.collect(shell.stream_chat(model="m", messages=ASK, **base, **options))
 
 
 def raw(server: MockServer, path: str = "chat/completions", **fields: Any) -> httpx.Response:

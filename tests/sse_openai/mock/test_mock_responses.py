@@ -26,8 +26,8 @@ from sse_openai.mock import responses as _mock_responses
 from sse_openai.mock.request import ResponsesRequest
 from sse_openai.mock.responses import Response
 from sse_openai.mock.turn import SCRIPT, Token, Turn
-from tests.sse_openai.endpoint.test_responses_client import with_client
-from tests.sse_openai.mock.test_mock_faults import ask as ask_chat
+from tests.support.asking import ask as ask_chat
+from tests.support.asking import with_client
 from tests.support.shells import Shell, on_every_shell
 
 TOOL: Any = {

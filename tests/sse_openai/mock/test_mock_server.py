@@ -22,7 +22,7 @@ import sse_openai.sync
 from sse_core import TransportError
 from sse_openai.__main__ import main as sse_openai_command
 from sse_openai.mock import MockOpenAI, MockServer
-from tests.project.test_commands import LIMIT, SSE_OPENAI, running
+from tests.support.commands import LIMIT, SSE_OPENAI, running
 from tests.support.shells import Shell, on_every_shell
 
 ROOT = Path(__file__).parents[3]

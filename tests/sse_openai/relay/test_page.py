@@ -22,7 +22,8 @@ from sse_openai.mock.turn import SCRIPT
 from sse_openai.relay import Relay
 from tests.support import browser
 from tests.support.browser import Page, Site
-from tests.support.scripted_server import HEAD, End, Script, ScriptedServer, chunked, chunks
+from tests.support.pages import DONE, answer, data, finish, frame, gated, refusal, url
+from tests.support.scripted_server import Script, ScriptedServer, chunked
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -37,7 +38,6 @@ ENTER, ESCAPE, TAB, SHIFT, DOWN, UP, HOME, END = (
 NETWORK = "Failed to load resource"
 """What the browser complains of on its own where a response is an error, or is cut off."""
 
-DONE = b"data: [DONE]\n\n"
 
 HOSTILE = (
     "<img src=x onerror=\"document.title='hit'\"><script>document.title='hit'</script>"
@@ -45,48 +45,6 @@ HOSTILE = (
     "\x1b[2J\x1b]0;hit\x07 \u2028\u2029 \u202eevil\u202c \x7f \ufeff &lt; &amp;#60; {{7*7}}"
     " 𝕏 e\u0301"
 )
-
-
-def frame(content: str | None = None, **delta: Any) -> bytes:
-    """Return the frame of a chunk with that delta."""
-    if content is not None:
-        delta["content"] = content
-    return data({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-
-
-def finish(reason: str = "stop") -> bytes:
-    return data({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-
-
-def data(value: Any) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
-
-
-def answer(*pieces: bytes) -> Script:
-    """Return a script that answers with a whole chat."""
-    return chunked([*pieces, finish(), DONE])
-
-
-def gated(*pieces: bytes | threading.Event, end: End = "close", last_chunk: bool = True) -> Script:
-    """Return a script whose pieces wait for the events among them."""
-    body = [
-        part
-        for piece in pieces
-        for part in (chunks([piece]) if isinstance(piece, bytes) else [piece])
-    ]
-    last = [b"0\r\n\r\n"] if last_chunk and end == "close" else []
-    return Script([HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *body, *last], end)
-
-
-def refusal(status: int, body: Any, *headers: str) -> Script:
-    content = json.dumps(body).encode() if isinstance(body, dict) else body
-    kind = "application/json" if isinstance(body, dict) else "text/html"
-    head = [f"HTTP/1.1 {status} x", f"Content-Type: {kind}", f"Content-Length: {len(content)}"]
-    return Script(["\r\n".join([*head, *headers, "", ""]).encode() + content])
-
-
-def url(server: ScriptedServer) -> str:
-    return server.url.removesuffix("/events")
 
 
 def sent(script: Script) -> Any:

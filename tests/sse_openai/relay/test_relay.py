@@ -27,24 +27,9 @@ from sse_openai.relay import (
     from_environment,
 )
 from sse_openai.relay.caller import Caller
-from tests.support.relay_peer import ASK, CHAT, KEY, Setting, setting
+from tests.support.relay_peer import ASK, CHAT, FRAMES, KEY, NUMBERED, Setting, setting
 
 pytestmark = pytest.mark.anyio
-
-FRAMES = [
-    b"data: 1\n\n",
-    b": a comment\n\n",
-    b"event: x\r\ndata: 2\r\n\r\n",
-    b"data: 3\r\r",
-    b"\ndata: 4\nid: mine\n\n",
-]
-NUMBERED = [
-    b"data: 1\nid: 1\n\n",
-    b": a comment\nid: 2\n\n",
-    b"event: x\r\ndata: 2\r\nid: 3\n\r\n",
-    b"data: 3\rid: 4\n\r",
-    b"data: 4\nid: mine\nid: 5\n\n",
-]
 
 
 async def test_frames_pass_as_they_are_and_as_they_come() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sse_core import EventStreamParser
 from sse_openai.relay.frames import with_id
-from tests.sse_core.test_frames import CUTS, STREAMS, pieces_of, split
 from tests.support.examples import examples
+from tests.support.frame_streams import CUTS, STREAMS, pieces_of, split
 
 
 @examples(500)

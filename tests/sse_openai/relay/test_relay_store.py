@@ -31,8 +31,7 @@ from sse_openai.relay import (
     StreamUnknown,
     from_environment,
 )
-from tests.sse_openai.relay.test_relay import FRAMES, NUMBERED
-from tests.support.relay_peer import API, Reader, setting
+from tests.support.relay_peer import API, FRAMES, NUMBERED, Reader, setting
 
 pytestmark = pytest.mark.anyio
 
