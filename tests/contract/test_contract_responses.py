@@ -112,6 +112,7 @@ def test_h11_five_attempts() -> None:
 # --- 4.2 Content coding ---
 
 
+@pytest.mark.sweep(quick=3)
 @on_every_shell
 @pytest.mark.parametrize("kind", ["bomb", "damaged", "without its trailer"])
 def test_h26_h27_h28_nothing_is_decompressed(kind: str, shell: Shell) -> None:

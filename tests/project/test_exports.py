@@ -234,6 +234,7 @@ def output_of(code: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 @each_public_module
 def test_names_that_editors_see(module: ModuleType) -> None:
     """jedi completes every public name, and shows the docstring of each class and function."""

@@ -495,6 +495,7 @@ def test_restart(shell: Shell) -> None:
     assert b"\r\nlast-event-id: 2\r\n" in second.request
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_restart_from_another_task(backend: str) -> None:
     """An iteration that waits for an event goes on with the new connection."""

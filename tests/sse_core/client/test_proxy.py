@@ -45,6 +45,7 @@ from sse_core._http.proxies import (
 )
 from sse_core._http.wire import MAX_HEAD_SIZE
 from tests.support.callers import Caller, with_client
+from tests.support.examples import examples
 from tests.support.proxy_server import ProxyServer
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import (
@@ -313,6 +314,7 @@ def test_networks_by_their_bits(host: Any, network: Any, length: int) -> None:
 
 
 @given(st.text(), st.sampled_from(["h", "a.org", "192.0.2.1", "[::2]"]))
+@examples(100)
 def test_no_proxy_is_never_an_error(no_proxy: str, host: str) -> None:
     """Whatever stands there names a host or does not."""
     assert is_exempt(URL.parse(f"http://{host}"), no_proxy) in (True, False)

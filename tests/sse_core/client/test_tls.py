@@ -293,6 +293,7 @@ def test_client_certificate(version: ssl.TLSVersion, shell: Shell) -> None:
     assert (EVENTS, None) == (events, error)
 
 
+@pytest.mark.sweep(quick=4)
 @on_every_shell
 @on_every_version
 @pytest.mark.parametrize("authority", [None, trustme.CA()], ids=["none", "another authority's"])

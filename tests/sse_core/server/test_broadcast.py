@@ -328,6 +328,7 @@ class TestSubscription:
         assert ["x", "x"] == texts(first + third)
         assert isinstance(second, asyncio.CancelledError)
 
+    @pytest.mark.sweep(quick=1)
     @on_each_loop
     def test_waits_that_are_given_up_leave_nothing(self, backend: str) -> None:
         """A reader may check a thousand times before there is an event; others still wait."""

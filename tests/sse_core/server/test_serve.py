@@ -899,6 +899,7 @@ async def test_cancellation() -> None:
     assert finalised.is_set()
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_port_in_use() -> None:
     """An address that is taken is an OSError."""

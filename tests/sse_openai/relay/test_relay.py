@@ -554,6 +554,7 @@ async def test_no_comment_between_cr_and_lf() -> None:
         assert b"\ndata: 2\n\n" == await reader.next()
 
 
+@pytest.mark.sweep(quick=1)
 @pytest.mark.parametrize("keep", ["0", "60"])
 async def test_a_frozen_caller_counts_as_gone(keep: str) -> None:
     """It takes nothing, so that the API is not held up for long; its frames are remembered."""

@@ -53,6 +53,7 @@ async def test_our_chat() -> None:
     assert chat.completion.usage is not None
 
 
+@pytest.mark.sweep(quick=1)
 async def test_our_event_source_goes_on_by_itself() -> None:
     """By the frames' numbers; at the end it is told to stop."""
     async with relayed() as base_url:
