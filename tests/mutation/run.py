@@ -50,6 +50,9 @@ also_copy = ["sse_core", "tests"]
 timeout_multiplier = 3
 timeout_constant = 5
 
+"""
+
+PYTEST = """\
 [tool.pytest.ini_options]
 markers = ["peers", "slow", "sweep"]
 filterwarnings = ["error"]
@@ -67,6 +70,7 @@ def copy_to(directory: Path, tests: list[str]) -> Path:
     """Make a checkout of what the tests need."""
     shutil.copytree(ROOT / "sse_core", directory / "sse_core")
     (directory / "tests" / "sse_core").mkdir(parents=True)
+    (directory / "pyproject.toml").write_text(PYTEST)
     for name in [*HELPERS, "sse_core/__init__.py", *tests]:
         source, target = ROOT / "tests" / name, directory / "tests" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
@@ -87,6 +91,7 @@ def first_pass(copy: Path, module: str, tests: list[str], children: int) -> dict
             tests=[f"tests/{name}" for name in tests],
             not_quick=" or ".join(NOT_QUICK),
         )
+        + PYTEST
     )
     mutmut(copy, "run", "--max-children", str(children))
     lines = mutmut(copy, "results", "--all", "true").splitlines()
