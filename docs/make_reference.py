@@ -1,7 +1,7 @@
 """Write docs/reference.md from the docstrings: `python docs/make_reference.py`.
 
 One heading for each public name, its signature as written, its docstring, and the
-members that have one. A test compares the page with what this would write.
+members that have one. A test compares the page with the output of this program.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ MODULES = [
     "sse_openai",
     "sse_openai.sync",
     "sse_openai.mock",
+    "sse_openai.relay",
 ]
 
 INTRODUCTION = """\
@@ -30,8 +31,8 @@ INTRODUCTION = """\
 
 Made from the docstrings by `docs/make_reference.py`.
 Times are seconds, but the parser's `retry` and `reconnection_time` are milliseconds, as sent.
-What a peer did wrong is an `SSEError`; what the caller did wrong is a `TypeError`, a `ValueError`
-or a `RuntimeError`.
+Mistakes of a peer raise `SSEError`; mistakes of the caller raise `TypeError`, `ValueError` or
+`RuntimeError`.
 """
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def page() -> str:
-    """Return the page as it should be."""
+    """Return the text of the page."""
     parts = [INTRODUCTION]
     for module_name in MODULES:
         module = importlib.import_module(module_name)
@@ -74,7 +75,7 @@ def entry(module: ModuleType, name: str) -> str:
         lines.append(f"```\n{signature_of(node)}\n```\n")
     lines.append(f"{prose(value.__doc__)}\n")
     if isinstance(node, ast.ClassDef):
-        # What a private base has is the class's own to whoever reads this.
+        # To readers, the members of a private base are the class's own.
         private = [nodes[base.id] for base in node.bases if is_private(base)]
         for title, text in (each for part in [*private, node] for each in members(part)):
             text = " ".join(text.replace("``", "`").split())
@@ -131,7 +132,7 @@ def constructor(node: ast.ClassDef, value: type) -> str:
 
 
 def arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """Return a signature's arguments without ``self``, a line each where they are many."""
+    """Return a signature's arguments without ``self``; if they are long, one per line."""
     arguments = ast.unparse(node.args)
     for receiver in ("self, ", "self", "cls, ", "cls"):
         arguments = arguments.removeprefix(receiver)
@@ -167,7 +168,7 @@ def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) ->
 
 
 def members(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    """Yield the public members of a class with what is said of them."""
+    """Yield the public members of a class with their docstrings."""
     body = list(node.body)
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
