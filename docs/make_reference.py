@@ -75,9 +75,7 @@ def entry(module: ModuleType, name: str) -> str:
         lines.append(f"```\n{signature_of(node)}\n```\n")
     lines.append(f"{prose(value.__doc__)}\n")
     if isinstance(node, ast.ClassDef):
-        # To readers, the members of a private base are the class's own.
-        private = [nodes[base.id] for base in node.bases if is_private(base)]
-        for title, text in (each for part in [*private, node] for each in members(part)):
+        for title, text in all_members(node, value):
             text = " ".join(text.replace("``", "`").split())
             lines.append(f"* {title}: {text}" if text else f"* {title}")
         lines.append("")
@@ -110,15 +108,38 @@ def defined_in(module: ModuleType, name: str) -> ModuleType:
     return module
 
 
-def is_private(base: ast.expr) -> bool:
-    return isinstance(base, ast.Name) and base.id[0] == "_"
+def parts_of(node: ast.ClassDef, value: type) -> list[ast.ClassDef]:
+    """Return a class and its private bases, whose members are its own to readers."""
+    parts = [node]
+    for base in value.__mro__[1:]:
+        if base.__module__.startswith(("sse_core.", "sse_openai.")) and not is_public(base):
+            [part] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            assert isinstance(part, ast.ClassDef)
+            parts.append(part)
+    return parts
+
+
+def is_public(value: type) -> bool:
+    return value.__name__ in getattr(importlib.import_module(value.__module__), "__all__", [])
+
+
+def all_members(node: ast.ClassDef, value: type) -> Iterator[tuple[str, str]]:
+    """Yield the public members of a class and of its private bases, with their docstrings."""
+    found: dict[str, tuple[str, str]] = {}
+    for part in reversed(parts_of(node, value)):
+        for title, text in members(part):
+            name = title.strip("`").removeprefix("async ").partition("(")[0]
+            _, inherited = found.pop(name, ("", ""))
+            found[name] = title, text or inherited
+    yield from found.values()
 
 
 def constructor(node: ast.ClassDef, value: type) -> str:
     """Return the constructor's arguments, as written or as a dataclass makes them."""
-    for item in reversed(node.body):
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return arguments(item)
+    for part in parts_of(node, value):
+        for item in reversed(part.body):
+            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                return arguments(item)
     if hasattr(value, "__dataclass_fields__"):
         fields = [
             f"{item.target.id}: {ast.unparse(item.annotation)}"
@@ -171,7 +192,7 @@ def members(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     """Yield the public members of a class with their docstrings."""
     body = list(node.body)
     for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+        if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "_begin"):
             body += item.body
     for item, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name[0] != "_":
