@@ -38,46 +38,51 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def read_text(place: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise unexpected(place, "a string", value)
-    return value
+def check(expected: str, fits: Callable[[Any], bool]) -> Read:
+    """Read a value that fits, unchanged."""
 
-
-def read_bool(place: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise unexpected(place, "true or false", value)
-    return value
-
-
-def integer(low: int, high: int | None = None) -> Read:
-    limits = f"at least {low}" if high is None else f"from {low} to {high}"
-
-    def read(place: str, value: Any) -> int:
-        if type(value) is not int or value < low or (high is not None and value > high):
-            raise unexpected(place, f"a whole number, {limits}", value)
+    def read(place: str, value: Any) -> Any:
+        if not fits(value):
+            raise unexpected(place, expected, value)
         return value
 
     return read
 
 
+read_text: Final = check("a string", lambda value: isinstance(value, str))
+read_bool: Final = check("true or false", lambda value: isinstance(value, bool))
+_read_object: Final = check("an object", lambda value: isinstance(value, Mapping))
+_read_list: Final = check("a list", lambda value: isinstance(value, list | tuple))
+
+
+def integer(low: int, high: int | None = None) -> Read:
+    limits = f"at least {low}" if high is None else f"from {low} to {high}"
+    top = math.inf if high is None else high
+    return check(
+        f"a whole number, {limits}", lambda value: type(value) is int and low <= value <= top
+    )
+
+
 def number(low: float, high: float = math.inf, *, above: bool = False) -> Read:
     limits = f"above {low}" if above else f"at least {low}" if high == math.inf else "from 0 to 1"
+    # float() raises an error for integers beyond this.
+    top = min(high, sys.float_info.max)
+    read = check(
+        f"a number, {limits}",
+        lambda value: (
+            type(value) in (int, float) and low <= value <= top and not (above and value == low)
+        ),
+    )
+    return lambda place, value: float(read(place, value))
 
-    def read(place: str, value: Any) -> float:
-        # The upper limit is for float(), which raises an error for larger integers.
-        if type(value) not in (int, float) or not (
-            low <= value <= min(high, sys.float_info.max) and not (above and value == low)
-        ):
-            raise unexpected(place, f"a number, {limits}", value)
-        return float(value)
 
-    return read
+def or_null(read: Read, null: Any = None) -> Read:
+    """Read null as the value ``null``."""
+    return lambda place, value: null if value is None else read(place, value)
 
 
 def endless(read: Read) -> Read:
-    """Read null as infinity."""
-    return lambda place, value: math.inf if value is None else read(place, value)
+    return or_null(read, math.inf)
 
 
 read_seconds: Final = endless(number(0))
@@ -85,30 +90,21 @@ read_seconds: Final = endless(number(0))
 
 def one_of(names: Iterable[str]) -> Read:
     names = list(names)
-
-    def read(place: str, value: Any) -> str:
-        if value not in names:
-            raise unexpected(place, f"one of {', '.join(names)}", value)
-        return str(value)
-
-    return read
+    return check(f"one of {', '.join(names)}", lambda value: value in names)
 
 
 def list_of(read_item: Read) -> Read:
     def read(place: str, value: Any) -> list[Any]:
-        if not isinstance(value, list | tuple):
-            raise unexpected(place, "a list", value)
-        return [read_item(f"{place}[{index}]", item) for index, item in enumerate(value)]
+        items = enumerate(_read_list(place, value))
+        return [read_item(f"{place}[{index}]", item) for index, item in items]
 
     return read
 
 
 def object_of(**readers: Read) -> Read:
     def read(place: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise unexpected(place, "an object", value)
         found = {}
-        for key, item in value.items():
+        for key, item in _read_object(place, value).items():
             if key not in readers:
                 close = difflib.get_close_matches(str(key), readers, 1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -121,17 +117,15 @@ def object_of(**readers: Read) -> Read:
 
 
 def read_header_value(place: str, value: Any) -> str:
-    text = read_text(place, value)
+    text: str = read_text(place, value)
     if not (text.isascii() and text.isprintable()):
         raise unexpected(place, "printable ASCII", value)
     return text
 
 
 def read_headers(place: str, value: Any) -> tuple[tuple[bytes, bytes], ...]:
-    if not isinstance(value, Mapping):
-        raise unexpected(place, "an object", value)
     fields = []
-    for key, item in value.items():
+    for key, item in _read_object(place, value).items():
         name = str(key)
         if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
             raise unexpected(place, "a header name", key)

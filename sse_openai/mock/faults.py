@@ -100,14 +100,14 @@ def _cut(pieces: Iterable[Piece], left: int) -> Iterator[Piece]:
 
 def _silent(pieces: Iterable[Piece], after: int, silence: float) -> Iterator[Piece]:
     yield 0.0, b""
-    left: int | None = after
+    pieces = iter(pieces)
     for pause, data in pieces:
-        if left is None or len(data) <= left:
-            yield pause, data
-            left = left and left - len(data)
-        else:
-            yield pause, data[:left]
-            yield silence, data[left:]
-            left = None
-    if left is not None:
+        if len(data) > after:
+            yield pause, data[:after]
+            yield silence, data[after:]
+            break
+        yield pause, data
+        after -= len(data)
+    else:
         yield silence, b""
+    yield from pieces

@@ -6,13 +6,22 @@ descriptions give the rules that concern several fields.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sse_core import __version__
 
-from .request import MAX_CHOICES, ROLES
-
-Schema = dict[str, Any]
+from .._openapi import (
+    EVENTS,
+    JSON,
+    NOT_EMPTY,
+    TEXT,
+    Schema,
+    content,
+    object_of,
+    parameter,
+    request_body,
+)
+from .request import CHOICES, FUNCTION_NAME, MAX_CHOICES, MAX_LOGPROBS, MAX_STOP, ROLES
 
 
 def description() -> Schema:
@@ -50,19 +59,17 @@ def description() -> Schema:
                 "get": _operation(
                     "Response",
                     "Only a response created with background and stream can be streamed again.",
+                    _ID,
+                    parameter("stream", "query", {"enum": ["true", "false"]}),
+                    parameter("starting_after", "query", {"type": "integer", "minimum": 0}),
                     streamed=True,
-                    parameters=[
-                        _ID,
-                        _query("stream", {"enum": ["true", "false"]}),
-                        _query("starting_after", {"type": "integer", "minimum": 0}),
-                    ],
                 )
             },
             "/responses/{response_id}/cancel": {
                 "post": _operation(
                     "Response",
                     "Only a response created with background can be cancelled.",
-                    parameters=[_ID],
+                    _ID,
                 )
             },
             "/models": {"get": _operation("ModelList", "The recordings, and one more model.")},
@@ -84,184 +91,145 @@ def description() -> Schema:
 def _operation(
     result: str,
     text: str,
-    *,
+    *parameters: Schema,
     body: str | None = None,
     streamed: bool = False,
-    parameters: list[Schema] | None = None,
 ) -> Schema:
     done = _json("The answer.", _ref(result))
     if streamed:
         done["description"] = "The answer; as events if stream is true."
-        done["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        done["content"] |= content(EVENTS, **TEXT)
     errors = {"401": "No key, or a wrong one."}
-    if body or parameters:
-        errors["400"] = "The request is invalid."
-    if body:
-        errors["413"] = "The body is too long."
+    more: Schema = {}
     if parameters:
-        errors["404"] = "No such response."
-    operation: Schema = {
-        "description": text,
-        "responses": {
-            "200": done,
-            **{status: _json(why, _ref("Error")) for status, why in sorted(errors.items())},
-            "default": {"description": "As scripted."},
-        },
-    }
-    if parameters:
-        operation["parameters"] = parameters
+        more["parameters"] = [*parameters]
+        errors |= {"400": "The request is invalid.", "404": "No such response."}
     if body:
-        content = {"application/json": {"schema": _ref(body)}}
-        operation["requestBody"] = {"required": True, "content": content}
-    return operation
+        more["requestBody"] = request_body(_ref(body))
+        errors |= {"400": "The request is invalid.", "413": "The body is too long."}
+    refused = {status: _json(why, _ref("Error")) for status, why in sorted(errors.items())}
+    responses = {"200": done, **refused, "default": {"description": "As scripted."}}
+    return {"description": text, "responses": responses, **more}
 
 
 def _json(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"description": description, "content": content(JSON, **schema)}
 
 
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _query(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "query", "schema": schema}
-
-
-def _object(required: str = "", **properties: Schema) -> Schema:
-    return {"type": "object", "required": required.split(), "properties": properties}
-
-
 def _list(items: Schema, **limits: int) -> Schema:
     return {"type": "array", "items": items, **limits}
 
 
+def _any_of(*schemas: Schema) -> Schema:
+    return {"anyOf": [*schemas]}
+
+
 def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
+    return _any_of(schema, _NULL)
 
 
-def _integer(low: int, high: int | None = None) -> Schema:
-    limits = {"minimum": low} if high is None else {"minimum": low, "maximum": high}
-    return _or_null({"type": "integer", **limits})
+def _integer(low: int, **limits: int) -> Schema:
+    return _or_null({"type": "integer", "minimum": low, **limits})
 
 
-_ID: Final[Schema] = {
-    "name": "response_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string"},
-}
-_TEXT: Final[Schema] = {"type": "string"}
-_NOT_EMPTY: Final[Schema] = {"type": "string", "minLength": 1}
+_NULL: Final[Schema] = {"type": "null"}
+_ID: Final = parameter("response_id", "path", TEXT, required=True)
+_INTEGER: Final[Schema] = {"type": "integer"}
 _BOOL: Final = _or_null({"type": "boolean"})
 _ANY: Final = _or_null({"type": "object"})
 
-_FUNCTION: Final = {
-    "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
-    "parameters": _ANY,
-}
+_FUNCTION: Final[Schema] = {"name": {**TEXT, "pattern": f"^{FUNCTION_NAME}$"}, "parameters": _ANY}
 _TOOL_TYPE: Final[Schema] = {"const": "function"}
-_CHOICE: Final[Schema] = {"enum": ["none", "auto", "required", None]}
-_CONTENT: Final[Schema] = {"anyOf": [_TEXT, {"type": "null"}, _list(_object(text=_or_null(_TEXT)))]}
-_STREAM: Final = {
+_CHOICE: Final[Schema] = {"enum": [*CHOICES, None]}
+_ROLE: Final[Schema] = {"enum": [*ROLES]}
+_CONTENT: Final = _any_of(TEXT, _NULL, _list(object_of(text=_or_null(TEXT))))
+_COMMON: Final = {
     "stream": _BOOL,
-    "stream_options": _or_null(_object(include_usage=_BOOL, include_obfuscation=_BOOL)),
+    "stream_options": _or_null(object_of(include_usage=_BOOL, include_obfuscation=_BOOL)),
     "parallel_tool_calls": _BOOL,
 }
+_ITEM: Final = _any_of(
+    object_of("role", type={"enum": ["message", None]}, role=_ROLE, content=_CONTENT),
+    object_of("type", type={**TEXT, "not": {"const": "message"}}),
+)
+_STATUSES: Final = ["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
 
 _SCHEMAS: Final[dict[str, Schema]] = {
-    "ChatCompletionRequest": _object(
+    "ChatCompletionRequest": object_of(
         "model messages",
-        model=_NOT_EMPTY,
-        messages=_list(_object("role", role={"enum": [*ROLES]}, content=_CONTENT), minItems=1),
-        n=_integer(1, MAX_CHOICES),
-        stop={"anyOf": [_NOT_EMPTY, {"type": "null"}, _list(_NOT_EMPTY, maxItems=4)]},
+        model=NOT_EMPTY,
+        messages=_list(object_of("role", role=_ROLE, content=_CONTENT), minItems=1),
+        n=_integer(1, maximum=MAX_CHOICES),
+        stop=_any_of(NOT_EMPTY, _NULL, _list(NOT_EMPTY, maxItems=MAX_STOP)),
         max_tokens=_integer(1),
         max_completion_tokens=_integer(1),
         logprobs=_BOOL,
-        top_logprobs=_integer(0, 20),
+        top_logprobs=_integer(0, maximum=MAX_LOGPROBS),
         tools=_or_null(
-            _list(_object("type function", type=_TOOL_TYPE, function=_object("name", **_FUNCTION)))
+            _list(
+                object_of("type function", type=_TOOL_TYPE, function=object_of("name", **_FUNCTION))
+            )
         ),
-        tool_choice={"anyOf": [_CHOICE, _object("function", function=_object("name", name=_TEXT))]},
-        **_STREAM,
+        tool_choice=_any_of(_CHOICE, object_of("function", function=object_of("name", name=TEXT))),
+        **_COMMON,
     ),
-    "ResponsesRequest": _object(
+    "ResponsesRequest": object_of(
         "model input",
-        model=_NOT_EMPTY,
-        input={
-            "anyOf": [
-                _TEXT,
-                _list(
-                    {
-                        "anyOf": [
-                            _object(
-                                "role",
-                                type={"enum": ["message", None]},
-                                role={"enum": [*ROLES]},
-                                content=_CONTENT,
-                            ),
-                            _object("type", type={"type": "string", "not": {"const": "message"}}),
-                        ]
-                    },
-                    minItems=1,
-                ),
-            ]
-        },
-        instructions=_or_null(_TEXT),
+        model=NOT_EMPTY,
+        input=_any_of(TEXT, _list(_ITEM, minItems=1)),
+        instructions=_or_null(TEXT),
         background=_BOOL,
         store=_BOOL,
         max_output_tokens=_integer(1),
         metadata=_ANY,
-        previous_response_id=_or_null(_TEXT),
-        tools=_or_null(_list(_object("type name", type=_TOOL_TYPE, **_FUNCTION))),
-        tool_choice={"anyOf": [_CHOICE, _object("name", name=_TEXT)]},
-        **_STREAM,
+        previous_response_id=_or_null(TEXT),
+        tools=_or_null(_list(object_of("type name", type=_TOOL_TYPE, **_FUNCTION))),
+        tool_choice=_any_of(_CHOICE, object_of("name", name=TEXT)),
+        **_COMMON,
     ),
-    "ChatCompletion": _object(
+    "ChatCompletion": object_of(
         "id object created model choices usage",
-        id=_TEXT,
+        id=TEXT,
         object={"const": "chat.completion"},
-        created={"type": "integer"},
-        model=_TEXT,
+        created=_INTEGER,
+        model=TEXT,
         choices=_list(
-            _object(
+            object_of(
                 "index message finish_reason",
-                index={"type": "integer"},
-                message=_object("role content refusal", role={"const": "assistant"}),
-                finish_reason=_TEXT,
+                index=_INTEGER,
+                message=object_of("role content refusal", role={"const": "assistant"}),
+                finish_reason=TEXT,
             ),
             minItems=1,
         ),
-        usage=_object("prompt_tokens completion_tokens total_tokens"),
+        usage=object_of("prompt_tokens completion_tokens total_tokens"),
     ),
-    "Response": _object(
+    "Response": object_of(
         "id object created_at model status output error incomplete_details usage",
-        id=_TEXT,
+        id=TEXT,
         object={"const": "response"},
-        created_at={"type": "integer"},
-        model=_TEXT,
-        status={
-            "enum": [
-                *("queued", "in_progress"),
-                *("completed", "failed", "incomplete", "cancelled"),
-            ]
-        },
-        output=_list(_object("id type", id=_TEXT, type=_TEXT)),
+        created_at=_INTEGER,
+        model=TEXT,
+        status={"enum": _STATUSES},
+        output=_list(object_of("id type", id=TEXT, type=TEXT)),
     ),
-    "ModelList": _object(
+    "ModelList": object_of(
         "object data",
         object={"const": "list"},
-        data=_list(_object("id object created owned_by", id=_TEXT, object={"const": "model"})),
+        data=_list(object_of("id object created owned_by", id=TEXT, object={"const": "model"})),
     ),
-    "Error": _object(
+    "Error": object_of(
         "error",
-        error=_object(
+        error=object_of(
             "message type param code",
-            message=_TEXT,
-            type=_or_null(_TEXT),
-            param=_or_null(_TEXT),
-            code={"anyOf": [_TEXT, {"type": "integer"}, {"type": "null"}]},
+            message=TEXT,
+            type=_or_null(TEXT),
+            param=_or_null(TEXT),
+            code=_any_of(TEXT, _INTEGER, _NULL),
         ),
     ),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -20,7 +20,11 @@ T = TypeVar("T")
 
 MAX_CHOICES: Final = 128
 """The specification's limit for ``n``."""
+MAX_LOGPROBS: Final = 20
+MAX_STOP: Final = 4
 ROLES: Final = ("developer", "system", "user", "assistant", "tool", "function")
+CHOICES: Final = ("none", "auto", "required")
+FUNCTION_NAME: Final = "[a-zA-Z0-9_-]{1,64}"
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,7 +36,7 @@ class _Tool:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class AnyRequest:
-    """The fields of a valid request that both APIs have."""
+    """The fields of a valid request to either API."""
 
     model: str
     user: str
@@ -59,12 +63,8 @@ class ChatRequest(AnyRequest):
         """Read a request's body; raise Refusal if the API would refuse it."""
         fields = _Fields.from_body(body)
         model = _read_model(fields)
-        fields.required("messages", list)
-        messages = fields.objects("messages")
-        if not messages:
-            raise fields.invalid("messages", "expected at least one message", "empty_array")
-        texts, user, question = _read_messages(messages)
-        stream = fields.optional("stream", bool) or False
+        texts, user, question = _read_messages(fields.some_objects("messages", "message"))
+        stream = fields.flag("stream")
         logprobs, top_logprobs = _read_logprobs(fields)
         return cls(
             model=model,
@@ -77,7 +77,7 @@ class ChatRequest(AnyRequest):
             max_tokens=_read_max_tokens(fields),
             logprobs=logprobs,
             top_logprobs=top_logprobs,
-            calls=_read_calls(fields, question, _read_chat_tool),
+            calls=_read_calls(fields, question, nested="function"),
         )
 
 
@@ -97,27 +97,27 @@ class ResponsesRequest(AnyRequest):
         model = _read_model(fields)
         instructions = fields.optional("instructions", str)
         texts, user, question = _read_input(fields)
-        background = fields.optional("background", bool) or False
-        store = fields.optional("store", bool)
-        if background and store is False:
+        background = fields.flag("background")
+        store = fields.flag("store", True)
+        if background and not store:
             raise fields.invalid("background", "it needs 'store'")
-        stream = fields.optional("stream", bool) or False
+        stream = fields.flag("stream")
         _read_stream_options(fields, stream)
         max_tokens = fields.integer("max_output_tokens", 1)
         return cls(
             model=model,
             user=user,
-            prompt_tokens=_count([*texts, *([instructions] if instructions else ())]),
+            prompt_tokens=_count([*texts, instructions or ""]),
             stream=stream,
             max_tokens=max_tokens,
-            calls=_read_calls(fields, question, _read_tool, choice_in=""),
+            calls=_read_calls(fields, question, nested=""),
             background=background,
-            store=store is not False,
+            store=store,
             echoed={
                 "instructions": instructions,
                 "max_output_tokens": max_tokens,
                 "metadata": fields.optional("metadata", dict) or {},
-                "parallel_tool_calls": fields.optional("parallel_tool_calls", bool) is not False,
+                "parallel_tool_calls": fields.flag("parallel_tool_calls", True),
                 "previous_response_id": fields.optional("previous_response_id", str),
                 "tool_choice": fields.anything("tool_choice") or "auto",
                 "tools": fields.anything("tools") or [],
@@ -153,6 +153,10 @@ class _Fields:
             return value
         raise self.invalid_type(name, kind, value)
 
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.optional(name, bool)
+        return default if value is None else value
+
     def required(self, name: str, kind: type[T]) -> T:
         value = self.optional(name, kind)
         if value is None:
@@ -182,7 +186,8 @@ class _Fields:
         return value
 
     def object(self, name: str) -> _Fields:
-        return _Fields(self.required(name, dict), f"{self._path}{name}.")
+        """Return the object in a field; the fields themselves if the name is empty."""
+        return _Fields(self.required(name, dict), f"{self._path}{name}.") if name else self
 
     def objects(self, name: str) -> list[_Fields]:
         """Return the objects in an array; empty if the field is missing."""
@@ -191,6 +196,13 @@ class _Fields:
             if type(item) is not dict:
                 raise self.invalid_type(f"{name}[{index}]", dict, item)
             objects.append(_Fields(item, f"{self._path}{name}[{index}]."))
+        return objects
+
+    def some_objects(self, name: str, item: str) -> list[_Fields]:
+        self.required(name, list)
+        objects = self.objects(name)
+        if not objects:
+            raise self.invalid(name, f"expected at least one {item}", "empty_array")
         return objects
 
     def anything(self, name: str) -> Any:
@@ -261,10 +273,7 @@ def _read_input(fields: _Fields) -> tuple[list[str], str, str]:
     if fields.has("input", str):
         text = fields.required("input", str)
         return [text], text, text
-    fields.required("input", list)
-    items = fields.objects("input")
-    if not items:
-        raise fields.invalid("input", "expected at least one item", "empty_array")
+    items = fields.some_objects("input", "item")
     types = [item.optional("type", str) for item in items]
     messages = [
         item
@@ -284,8 +293,8 @@ def _read_text(message: _Fields) -> str:
 
 
 def _read_logprobs(fields: _Fields) -> tuple[bool, int]:
-    logprobs = fields.optional("logprobs", bool) or False
-    top_logprobs = fields.integer("top_logprobs", 0, 20)
+    logprobs = fields.flag("logprobs")
+    top_logprobs = fields.integer("top_logprobs", 0, MAX_LOGPROBS)
     if top_logprobs is not None and not logprobs:
         raise fields.invalid("top_logprobs", "it needs 'logprobs'")
     return logprobs, top_logprobs or 0
@@ -297,14 +306,14 @@ def _read_stream_options(fields: _Fields, stream: bool) -> bool:
     if not stream:
         raise fields.invalid("stream_options", "it needs 'stream'")
     options = fields.object("stream_options")
-    options.optional("include_obfuscation", bool)  # checked only, not imitated
-    return options.optional("include_usage", bool) or False
+    options.flag("include_obfuscation")  # checked only, not imitated
+    return options.flag("include_usage")
 
 
 def _read_stop(fields: _Fields) -> tuple[str, ...]:
     stop = fields.strings("stop")
-    if len(stop) > 4:
-        reason = f"expected at most 4 strings, but got {len(stop)}"
+    if len(stop) > MAX_STOP:
+        reason = f"expected at most {MAX_STOP} strings, but got {len(stop)}"
         raise fields.invalid("stop", reason, "array_above_max_length")
     if "" in stop:
         raise fields.invalid("stop", "a string is empty")
@@ -319,27 +328,22 @@ def _read_max_tokens(fields: _Fields) -> int | None:
     return old if new is None else new
 
 
-def _read_calls(
-    fields: _Fields,
-    question: str,
-    read_tool: Callable[[_Fields], _Tool],
-    choice_in: str = "function",
-) -> tuple[_Tool, ...]:
+def _read_calls(fields: _Fields, question: str, *, nested: str) -> tuple[_Tool, ...]:
     """Return the tools to call, by the rule that MockOpenAI documents.
 
-    ``choice_in`` is the key of ``tool_choice`` that contains the function's name; if empty,
-    ``tool_choice`` itself contains it.
+    Tools and ``tool_choice`` describe a function in their key ``nested``, or themselves if
+    it is empty.
     """
-    tools = {tool.name: tool for tool in map(read_tool, fields.objects("tools"))}
-    parallel = fields.optional("parallel_tool_calls", bool)
+    read = [_read_tool(tool, nested) for tool in fields.objects("tools")]
+    tools = {tool.name: tool for tool in read}
+    parallel = fields.flag("parallel_tool_calls", True)
     if fields.has("tool_choice", dict):
-        named = fields.object("tool_choice")
-        name = (named.object(choice_in) if choice_in else named).required("name", str)
+        name = fields.object("tool_choice").object(nested).required("name", str)
         if name not in tools:
             raise fields.invalid("tool_choice", "the function is not among 'tools'")
         return (tools[name],)
     choice = fields.optional("tool_choice", str)
-    if choice not in (None, "none", "auto", "required"):
+    if choice not in (None, *CHOICES):
         raise fields.invalid("tool_choice", "expected none, auto, required or a function")
     if choice is not None and not tools:
         raise fields.invalid("tool_choice", "it needs 'tools'")
@@ -349,26 +353,14 @@ def _read_calls(
     calls = [tool for name, tool in tools.items() if name.casefold() in question]
     if choice == "required" and not calls:
         calls = list(tools.values())[:1]
-    return tuple(calls[:1] if parallel is False else calls)
+    return tuple(calls if parallel else calls[:1])
 
 
-def _read_chat_tool(tool: _Fields) -> _Tool:
-    _read_tool_type(tool)
-    return _read_function(tool.object("function"))
-
-
-def _read_tool(tool: _Fields) -> _Tool:
-    _read_tool_type(tool)
-    return _read_function(tool)
-
-
-def _read_tool_type(tool: _Fields) -> None:
+def _read_tool(tool: _Fields, nested: str) -> _Tool:
     if tool.required("type", str) != "function":
         raise tool.invalid("type", "the mock only knows functions")
-
-
-def _read_function(function: _Fields) -> _Tool:
+    function = tool.object(nested)
     name = function.required("name", str)
-    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
+    if not re.fullmatch(FUNCTION_NAME, name):
         raise function.invalid("name", "expected 1 to 64 of a-z, A-Z, 0-9, _ and -")
     return _Tool(name, function.optional("parameters", dict))

@@ -18,12 +18,14 @@ from .answer import NO_FAULT, Answer
 from .checks import (
     Misfit,
     Read,
+    check,
     endless,
     integer,
     list_of,
     number,
     object_of,
     one_of,
+    or_null,
     read_bool,
     read_header_value,
     read_headers,
@@ -91,17 +93,18 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number in JSON")
 
 
+_pieces_of: Final = list_of(
+    lambda place, item: item if isinstance(item, str) else read_seconds(place, item)
+)
+
+
 def _pieces(place: str, value: Any, cut: Callable[[str], list[str]] = split) -> list[Any]:
     """Return the tokens (strings) and pauses (numbers) of a text, or of a list of both."""
     if isinstance(value, str):
         return cut(value) or [""]
     if not isinstance(value, list | tuple):
         raise unexpected(place, "a string, or a list of strings and pauses", value)
-    pieces = []
-    for index, item in enumerate(value):
-        if not isinstance(item, str):
-            item = read_seconds(f"{place}[{index}]", item)
-        pieces.append(item)
+    pieces: list[Any] = _pieces_of(place, value)
     return pieces
 
 
@@ -114,28 +117,19 @@ def _arguments(place: str, value: Any) -> list[Any]:
     return _pieces(place, value, fragments)
 
 
-def _code(place: str, value: Any) -> Any:
-    if not (value is None or isinstance(value, str) or type(value) is int):
-        raise unexpected(place, "a string, a whole number or null", value)
-    return value
-
-
-def _text_or_null(place: str, value: Any) -> Any:
-    return value if value is None else read_text(place, value)
-
-
+_text_or_null: Final = or_null(read_text)
+_code: Final = check(
+    "a string, a whole number or null",
+    lambda value: value is None or isinstance(value, str) or type(value) is int,
+)
 _count: Final = integer(0)
 
 _ERROR: Final = object_of(message=read_text, type=_text_or_null, code=_code, param=_text_or_null)
-
 _USAGE: Final = object_of(
     input_tokens=_count, output_tokens=_count, reasoning_tokens=_count, cached_tokens=_count
 )
-
 _CALL: Final = object_of(name=read_text, arguments=_arguments, id=read_text)
-
 _WHEN: Final = object_of(path=read_text, model=read_text, user=read_text)
-
 _FAULT: Final = object_of(
     cut=_count,
     by=one_of(["fin", "reset"]),
@@ -151,7 +145,7 @@ _FAULT: Final = object_of(
     json=read_bool,
 )
 
-_SPEAKING: Final = ("reasoning", "text", "refusal", "calls", "finish_reason", "usage")
+_TEXTS: Final = ("reasoning", "text", "refusal")
 
 
 def _fault(place: str, value: Any) -> Fault:
@@ -207,17 +201,15 @@ def _answer(folder: Path) -> Read:
 
 
 def _check_combination(place: str, given: dict[str, Any]) -> None:
-    spoken = [name for name in _SPEAKING if name in given]
-    kinds = [
-        *(["status"] if "status" in given and "body" not in given else []),
-        *(name for name in ("body", "recording") if name in given),
-        *spoken[:1],
-    ]
-    if len(kinds) > 1:
+    error_status = "status" in given and "body" not in given
+    whole = ["status"] if error_status else []
+    whole += [name for name in ("body", "recording") if name in given]
+    spoken = [name for name in (*_TEXTS, "calls", "finish_reason", "usage") if name in given]
+    if len(kinds := [*whole, *spoken[:1]]) > 1:
         raise Misfit(place, f"{kinds[0]!r} and {kinds[1]!r} are two different answers")
-    if "error" in given and kinds and kinds[0] in ("body", "recording"):
-        raise Misfit(f"{place}.error", f"it cannot stand beside {kinds[0]!r}")
-    if "status" in given and "body" not in given and given["status"] < 400:
+    if "error" in given and whole and not error_status:
+        raise Misfit(f"{place}.error", f"it cannot stand beside {whole[0]!r}")
+    if error_status and given["status"] < 400:
         raise Misfit(f"{place}.status", "below 400, it needs 'body' beside it")
     if given.get("status") in (204, 304) and given.get("body"):
         raise Misfit(f"{place}.body", "it has to be empty with this status")
@@ -225,14 +217,13 @@ def _check_combination(place: str, given: dict[str, Any]) -> None:
         raise Misfit(f"{place}.shape", "it needs 'error' beside it, and no 'status'")
     if "content_type" in given and "body" not in given:
         raise Misfit(f"{place}.content_type", "it needs 'body' beside it")
-    fault = given.get("fault", NO_FAULT)
-    if not fault.done and kinds and kinds[0] in ("status", "body", "recording"):
-        raise Misfit(f"{place}.fault.done", f"it cannot stand beside {kinds[0]!r}")
+    if whole and not given.get("fault", NO_FAULT).done:
+        raise Misfit(f"{place}.fault.done", f"it cannot stand beside {whole[0]!r}")
 
 
 def _spoken(place: str, given: dict[str, Any]) -> dict[str, Any]:
     """Remove the contents of an answer from ``given``; return them as fields of ``Answer``."""
-    speaks = bool({"reasoning", "text", "refusal", "calls"} & set(given))
+    speaks = any(name in given for name in (*_TEXTS, "calls"))
     speaks = speaks or ("error" in given and "status" not in given)
     tokens: list[Token] = []
     pause = 0.0
@@ -246,7 +237,7 @@ def _spoken(place: str, given: dict[str, Any]) -> dict[str, Any]:
             else:
                 pause += piece
 
-    for part in ("reasoning", "text", "refusal"):
+    for part in _TEXTS:
         say(part, given.pop(part, []))
     calls = []
     for index, call in enumerate(given.pop("calls", [])):

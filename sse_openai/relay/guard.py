@@ -32,7 +32,8 @@ _ROUTES: Final[dict[str, dict[str, Action]]] = {
     "/v1/responses": {"POST": "responses"},
 }
 _STREAM: Final[dict[str, Action]] = {"GET": "resume", "DELETE": "stop"}
-_STREAM_PATH: Final = re.compile(r"/v1/streams/([A-Za-z0-9_-]{1,64})")
+STREAM_ID: Final = "[A-Za-z0-9_-]{1,64}"
+_STREAM_PATH: Final = re.compile(f"/v1/streams/({STREAM_ID})")
 _OPEN: Final = ("page", "description")
 
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::[0-9]{1,5})?")

@@ -10,7 +10,18 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final, Self
 
-from .guard import Fields
+from .._openapi import (
+    EVENTS,
+    JSON,
+    NOT_EMPTY,
+    TEXT,
+    Schema,
+    content,
+    object_of,
+    parameter,
+    request_body,
+)
+from .guard import STREAM_ID, Fields
 
 _INLINE: Final = rb"<%b(?:\s[^>]*)?>(.*?)</%b>"
 
@@ -67,141 +78,100 @@ def model_list(models: Iterable[str]) -> dict[str, Any]:
     return {"object": "list", "data": entries}
 
 
-def _answers(*statuses: str, **described: Any) -> dict[str, Any]:
-    refused = {"$ref": "#/components/responses/Error"}
-    answers = {status[1:]: answer for status, answer in described.items()}
-    return answers | dict.fromkeys(statuses, refused)
+def _operation(
+    summary: str, errors: str, done: Schema, *parameters: Schema, body: Schema | None = None
+) -> Schema:
+    head: Schema = {"summary": summary}
+    if parameters:
+        head["parameters"] = [*parameters]
+    if body:
+        head["requestBody"] = request_body(body)
+    refused = {status: {"$ref": "#/components/responses/Error"} for status in errors.split()}
+    return {**head, "responses": {**done, **refused}}
 
 
-def _relayed(name: str) -> dict[str, Any]:
-    stream = {
-        "description": "The API's answer, unchanged: frames as they arrive, or JSON.",
-        "headers": {
-            "X-Stream-Id": {
-                "description": "The ID to resume the stream with.",
-                "schema": {"type": "string"},
-            }
-        },
-        "content": {
-            "text/event-stream": {"schema": {"type": "string"}},
-            "application/json": {"schema": {"type": "object"}},
-        },
-    }
-    return {
-        "summary": f"Relay a request for {name}.",
-        "parameters": [
-            {
-                "name": "X-Stream-Keep",
-                "in": "header",
-                "description": "Seconds for which the API is read on without a reader.",
-                "schema": {"type": "number", "minimum": 0, "default": 0},
-            }
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["model"],
-                        "properties": {
-                            "model": {"type": "string", "minLength": 1},
-                            "stream": {"type": "boolean"},
-                        },
-                    }
-                }
-            },
-        },
-        "responses": _answers(
-            *("400", "401", "403", "404", "413", "415", "421", "429", "502", "503", "504"),
-            _200=stream,
-        ),
-    }
-
-
-def _read(summary: str, description: str, media_type: str) -> dict[str, Any]:
-    answer = {"description": description, "content": {media_type: {}}}
-    operation = {"summary": summary, "responses": _answers("403", "421", _200=answer)}
+def _read(summary: str, description: str, media_type: str) -> Schema:
+    done = {"200": {"description": description, "content": content(media_type)}}
+    operation = _operation(summary, "403 421", done)
     return {"get": operation, "head": operation}
 
 
-_STREAM_ID: Final = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-}
+def _relayed(name: str) -> Schema:
+    stream = {
+        "description": "The API's answer, unchanged: frames as they arrive, or JSON.",
+        "headers": {
+            "X-Stream-Id": {"description": "The ID to resume the stream with.", "schema": TEXT}
+        },
+        "content": content(EVENTS, **TEXT) | content(JSON, type="object"),
+    }
+    fields = object_of("model", model=NOT_EMPTY, stream={"type": "boolean"})
+    keep = parameter(
+        "X-Stream-Keep",
+        "header",
+        {"type": "number", "minimum": 0, "default": 0},
+        description="Seconds for which the API is read on without a reader.",
+    )
+    statuses = "400 401 403 404 413 415 421 429 502 503 504"
+    summary = f"Relay a request for {name}."
+    return {"post": _operation(summary, statuses, {"200": stream}, keep, body=fields)}
 
-DESCRIPTION: Final[dict[str, Any]] = {
+
+_OR_NULL: Final = {"type": ["string", "null"]}
+_ERROR: Final = object_of(
+    "error",
+    error=object_of(
+        "message type param code", message=TEXT, type=TEXT, param=_OR_NULL, code=_OR_NULL
+    ),
+)
+
+DESCRIPTION: Final[Schema] = {
     "openapi": "3.1.0",
     "info": {"title": "sse-openai relay", "version": "1"},
     "paths": {
         "/": _read("A page for trying it out.", "HTML.", "text/html"),
-        "/openapi.json": _read("This description.", "JSON.", "application/json"),
+        "/openapi.json": _read("This description.", "JSON.", JSON),
         "/v1/models": {
-            "get": {
-                "summary": "The models that may be requested.",
-                "responses": _answers(
-                    *("401", "403", "421", "429", "502", "504"),
-                    _200={"description": "A list.", "content": {"application/json": {}}},
-                ),
-            }
+            "get": _operation(
+                "The models that may be requested.",
+                "401 403 421 429 502 504",
+                {"200": {"description": "A list.", "content": content(JSON)}},
+            )
         },
-        "/v1/chat/completions": {"post": _relayed("a chat completion")},
-        "/v1/responses": {"post": _relayed("a response")},
+        "/v1/chat/completions": _relayed("a chat completion"),
+        "/v1/responses": _relayed("a response"),
         "/v1/streams/{id}": {
-            "parameters": [_STREAM_ID],
-            "get": {
-                "summary": "Resume a stream after the caller's last frame.",
-                "parameters": [
-                    {
-                        "name": "Last-Event-ID",
-                        "in": "header",
-                        "description": "The number of frames that the caller has.",
-                        "schema": {"type": "integer", "minimum": 0, "default": 0},
-                    }
-                ],
-                "responses": _answers(
-                    *("400", "401", "403", "404", "410", "421", "429"),
-                    _200={
+            "parameters": [
+                parameter("id", "path", {**TEXT, "pattern": f"^{STREAM_ID}$"}, required=True)
+            ],
+            "get": _operation(
+                "Resume a stream after the caller's last frame.",
+                "400 401 403 404 410 421 429",
+                {
+                    "200": {
                         "description": "Frames, each with its number as its ID.",
-                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                        "content": content(EVENTS, **TEXT),
                     },
-                    _204={"description": "The stream has ended, and the caller has all of it."},
+                    "204": {"description": "The stream has ended, and the caller has all of it."},
+                },
+                parameter(
+                    "Last-Event-ID",
+                    "header",
+                    {"type": "integer", "minimum": 0, "default": 0},
+                    description="The number of frames that the caller has.",
                 ),
-            },
-            "delete": {
-                "summary": "Stop a stream.",
-                "responses": _answers(
-                    *("401", "403", "404", "421"), _204={"description": "It is being stopped."}
-                ),
-            },
+            ),
+            "delete": _operation(
+                "Stop a stream.",
+                "401 403 404 421",
+                {"204": {"description": "It is being stopped."}},
+            ),
         },
     },
     "components": {
         "responses": {
             "Error": {
                 "description": "An error in the API's shape, from the relay or from the API.",
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["error"],
-                            "properties": {
-                                "error": {
-                                    "type": "object",
-                                    "required": ["message", "type", "param", "code"],
-                                    "properties": {
-                                        "message": {"type": "string"},
-                                        "type": {"type": "string"},
-                                        "param": {"type": ["string", "null"]},
-                                        "code": {"type": ["string", "null"]},
-                                    },
-                                }
-                            },
-                        }
-                    }
-                },
+                "content": content(JSON, **_ERROR),
             }
         },
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
