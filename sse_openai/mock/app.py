@@ -31,9 +31,9 @@ import anyio
 from sse_core import Headers
 from sse_core.asgi import Receive, Scope, Send
 
+from .._refusal import Refusal
 from .answer import Answer, Answers
 from .chat import CREATED, Completion
-from .errors import Refusal
 from .openapi import description
 from .reply import Recording, Reply, json_reply, stream_reply
 from .request import AnyRequest, ChatRequest, ResponsesRequest
@@ -165,7 +165,13 @@ class MockOpenAI:
             raise NotImplementedError(f"expected an HTTP request, got {scope['type']!r}")
         number = next(self._numbers)
         request_id = (b"x-request-id", b"req_%06d" % number)
-        request = _logged(scope)
+        query = scope.get("query_string", b"").decode("latin-1")
+        request = LoggedRequest(
+            method=scope["method"],
+            path=scope["path"],
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            headers=Headers((bytes(name), bytes(value)) for name, value in scope["headers"]),
+        )
         self._log.append(request)
         try:
             respond = self._admit(scope, request)
@@ -175,7 +181,7 @@ class MockOpenAI:
             request.body = body
             reply = respond(number, request)
         except Refusal as refusal:
-            error = json_reply(refusal.status, {"error": refusal.error}, refusal.headers)
+            error = json_reply(refusal.status, refusal.body, refusal.headers)
             await _play(error, request_id, send, abort=False)
             return
         abort = ABORT in (scope.get("extensions") or {})
@@ -192,15 +198,11 @@ class MockOpenAI:
         if respond is None:
             raise Refusal(f"Invalid URL ({asked} {request.path})", status=404)
         if asked != method:
-            raise Refusal(
-                f"Not allowed to {asked} on {path[1:]}.",
-                status=405,
-                code="method_not_supported",
-                headers=((b"allow", method.encode()),),
-            )
-        if path == "/openapi.json":
-            return respond
-        self._authenticate(request.headers.get("authorization", ""))
+            message = f"Not allowed to {asked} on {path[1:]}."
+            allow = ((b"allow", method.encode()),)
+            raise Refusal(message, status=405, code="method_not_supported", headers=allow)
+        if path != "/openapi.json":
+            self._authenticate(request.headers.get("authorization", ""))
         return respond
 
     def _route(self, path: str) -> tuple[str, Respond | None]:
@@ -214,15 +216,9 @@ class MockOpenAI:
             case ["responses"]:
                 return "POST", partial(self._with_body, path, ResponsesRequest, self._respond)
             case ["responses", id]:
-                return "GET", partial(
-                    self._without_body,
-                    path,
-                    lambda request: self._responses.retrieved(id, request.query),
-                )
+                return "GET", partial(self._without_body, path, partial(self._retrieve, id))
             case ["responses", id, "cancel"]:
-                return "POST", partial(
-                    self._without_body, path, lambda _: self._responses.find(id).cancelled()
-                )
+                return "POST", partial(self._without_body, path, partial(self._cancel, id))
             case _:
                 return "", None
 
@@ -236,17 +232,12 @@ class MockOpenAI:
                 status=401,
                 headers=challenge,
             )
-        expected = self.api_key
-        if expected is not None and not hmac.compare_digest(
-            key.encode("latin-1"), expected.encode()
-        ):
+        if self.api_key is None:
+            return
+        if not hmac.compare_digest(key.encode("latin-1"), self.api_key.encode()):
             # The API repeats part of the key here. The mock does not, because errors are logged.
-            raise Refusal(
-                "Incorrect API key provided.",
-                status=401,
-                code="invalid_api_key",
-                headers=challenge,
-            )
+            message = "Incorrect API key provided."
+            raise Refusal(message, status=401, code="invalid_api_key", headers=challenge)
 
     def _without_body(
         self, path: str, respond: Callable[[LoggedRequest], Reply], number: int, log: LoggedRequest
@@ -270,20 +261,23 @@ class MockOpenAI:
                 return stream_reply(recording.pieces)
             answer = self._answers.take(path, request.model, request.user, body=True)
             if answer is None and self._answers.scripted(path):
-                raise Refusal(
-                    "The script has no answer left for this request.", code="script_exhausted"
-                )
+                message = "The script has no answer left for this request."
+                raise Refusal(message, code="script_exhausted")
             said = answer or Answer()
             return said.reply(lambda: respond(number, request, said))
         except RecursionError:
             raise Refusal("The JSON body is nested too deeply.") from None
 
     def _models(self, log: LoggedRequest) -> Reply:
-        models = [
-            {"id": name, "object": "model", "created": CREATED, "owned_by": "sse-toolkit"}
-            for name in ("mock", *self._recordings)
-        ]
+        shared = {"object": "model", "created": CREATED, "owned_by": "sse-toolkit"}
+        models = [{"id": name, **shared} for name in ("mock", *self._recordings)]
         return json_reply(200, {"object": "list", "data": models})
+
+    def _retrieve(self, id: str, log: LoggedRequest) -> Reply:
+        return self._responses.retrieved(id, log.query)
+
+    def _cancel(self, id: str, log: LoggedRequest) -> Reply:
+        return self._responses.find(id).cancelled()
 
     def _chat_completions(self, number: int, request: ChatRequest, answer: Answer) -> Reply:
         stream = request.stream and not answer.fault.json
@@ -302,22 +296,13 @@ class MockOpenAI:
         return answer.turn(request, self._tokens, seconds)
 
 
-def _logged(scope: Mapping[str, Any]) -> LoggedRequest:
-    query = scope.get("query_string", b"").decode("latin-1")
-    return LoggedRequest(
-        method=scope["method"],
-        path=scope["path"],
-        query=dict(parse_qsl(query, keep_blank_values=True)),
-        headers=Headers((bytes(name), bytes(value)) for name, value in scope["headers"]),
-    )
-
-
 async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
     """Return the request's body; None if the client left before its end."""
+    too_large = Refusal(f"The request body is longer than {MAX_BODY} bytes.", status=413)
     declared = headers.get("content-length", "")
     # At most 19 digits: int() raises an error for thousands of them.
     if len(declared) > 19 or (declared.isdigit() and int(declared) > MAX_BODY):
-        raise _too_large()
+        raise too_large
     body = bytearray()
     while True:
         message = await receive()
@@ -325,13 +310,9 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
             return None
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
-            raise _too_large()
+            raise too_large
         if not message.get("more_body", False):
             return bytes(body)
-
-
-def _too_large() -> Refusal:
-    return Refusal(f"The request body is longer than {MAX_BODY} bytes.", status=413)
 
 
 async def _play(reply: Reply, request_id: tuple[bytes, bytes], send: Send, *, abort: bool) -> None:

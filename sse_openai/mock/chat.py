@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from .errors import error_events, error_object
@@ -17,13 +18,13 @@ _KEYS: Final = {"reasoning": "reasoning_content", "text": "content", "refusal": 
 """``reasoning_content`` is DeepSeek's name, used by most others; OpenAI's chats have none."""
 
 
+@dataclass(slots=True, frozen=True)
 class Completion:
     """One answer to one request."""
 
-    def __init__(self, number: int, request: ChatRequest, turn: Turn) -> None:
-        self._number = number
-        self._request = request
-        self._turn = turn
+    _number: int
+    _request: ChatRequest
+    _turn: Turn
 
     def reply(self, *, stream: bool) -> Reply:
         """Return the reply, with its timing."""
@@ -126,16 +127,13 @@ class Completion:
         given = self._turn.usage or {}
         prompt = given.get("input_tokens", self._request.prompt_tokens)
         completion = given.get("output_tokens", len(self._turn.tokens) * self._request.n)
-        usage: dict[str, Any] = {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
+        details = {
+            f"{side}_tokens_details": {key: given[key]}
+            for side, key in (("prompt", "cached_tokens"), ("completion", "reasoning_tokens"))
+            if key in given
         }
-        if "cached_tokens" in given:
-            usage["prompt_tokens_details"] = {"cached_tokens": given["cached_tokens"]}
-        if "reasoning_tokens" in given:
-            usage["completion_tokens_details"] = {"reasoning_tokens": given["reasoning_tokens"]}
-        return usage
+        counts = {"prompt_tokens": prompt, "completion_tokens": completion}
+        return {**counts, "total_tokens": prompt + completion, **details}
 
     def _envelope(self, kind: str) -> dict[str, Any]:
         return {

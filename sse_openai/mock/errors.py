@@ -8,30 +8,6 @@ from typing import Any, Final
 
 from .reply import dumps, event, utf8
 
-
-class Refusal(Exception):
-    """A request that is answered with an error, in the API's shape."""
-
-    def __init__(
-        self,
-        message: str,
-        param: str | None = None,
-        *,
-        status: int = 400,
-        code: str | None = None,
-        headers: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-        self.error = {
-            "message": message,
-            "type": "invalid_request_error",
-            "param": param,
-            "code": code,
-        }
-
-
 _DEFAULTS: Final = {
     401: ("invalid_request_error", "invalid_api_key"),
     403: ("invalid_request_error", "unsupported_country_region_territory"),

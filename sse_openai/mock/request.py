@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from .errors import Refusal
+from .._refusal import Refusal
 from .reply import utf8
 
 T = TypeVar("T")

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
+from .._refusal import Refusal
 from .chat import CREATED
-from .errors import Refusal, error_events, error_object
+from .errors import error_events, error_object
 from .reply import Piece, Reply, event, json_reply, stream_reply
 from .request import ResponsesRequest
 from .turn import Part, Token, Turn
@@ -38,9 +39,8 @@ class Response:
         self.request = request
         self._number = number
         self._turn = turn
-        self._error: dict[str, Any] | None = None
-        if turn.error is not None:
-            self._error = error_object(turn.error)
+        self._error = None if turn.error is None else error_object(turn.error)
+        self._breaks_off = self._error is not None and turn.shape != "failed"
         self._status = "queued" if request.background else "in_progress"
         self._end = self._final()
         self._pieces = list(self._encoded())
@@ -52,9 +52,8 @@ class Response:
         if self.request.background:
             return json_reply(200, self._as_of_now())
         self._status = self._end["status"]
-        if self._error is not None and self._turn.shape != "failed":
-            return json_reply(500, {"error": self._error}, pause=self._turn.seconds)
-        return json_reply(200, self._end, pause=self._turn.seconds)
+        status, value = (500, {"error": self._error}) if self._breaks_off else (200, self._end)
+        return json_reply(status, value, pause=self._turn.seconds)
 
     def retrieved(self) -> Reply:
         """Answer a status request."""
@@ -67,11 +66,8 @@ class Response:
     def resumed(self, after: int) -> Reply:
         """Resume streaming after a given event."""
         if not (self.request.background and self.request.stream):
-            raise Refusal(
-                "This response cannot be streamed because it was not created with "
-                "'background' and 'stream'.",
-                "stream",
-            )
+            reason = "it was not created with 'background' and 'stream'"
+            raise Refusal(f"This response cannot be streamed because {reason}.", "stream")
         return stream_reply(self._rest(after))
 
     def cancelled(self) -> Reply:
@@ -114,28 +110,23 @@ class Response:
     def _final(self) -> dict[str, Any]:
         output = [item for _, item, _ in self._items()]
         if self._error is not None:
-            code, message = self._error["code"] or "server_error", self._error["message"]
-            error = {"code": str(code), "message": message}
+            code = str(self._error["code"] or "server_error")
+            error = {"code": code, "message": self._error["message"]}
             return self._snapshot("failed", output=output, error=error)
+        reason = _INCOMPLETE.get(self._turn.finish_reason)
+        status, details = ("incomplete", {"reason": reason}) if reason else ("completed", None)
         usage = self._usage()
-        if reason := _INCOMPLETE.get(self._turn.finish_reason):
-            details = {"reason": reason}
-            return self._snapshot(
-                "incomplete", output=output, usage=usage, incomplete_details=details
-            )
-        return self._snapshot("completed", output=output, usage=usage)
+        return self._snapshot(status, output=output, usage=usage, incomplete_details=details)
 
     def _encoded(self) -> Iterator[Piece]:
         events = list(self._events())
-        breaks_off = self._error is not None and self._turn.shape != "failed"
-        while breaks_off and events[-1][1].endswith(".done"):
+        while self._breaks_off and events[-1][1].endswith(".done"):
             events.pop()  # nothing is reported as complete
         for number, (pause, kind, fields) in enumerate(events):
             yield pause, event({"type": kind, "sequence_number": number, **fields}, kind)
-        if self._error is not None and breaks_off:
-            number, shape = len(events), self._turn.shape
-            data = error_events(shape, self._error, chunk=None, sequence_number=number)
-            yield self._turn.pause, data
+        if self._error is not None and self._breaks_off:
+            shape, pause = self._turn.shape, self._turn.pause
+            yield pause, error_events(shape, self._error, chunk=None, sequence_number=len(events))
 
     def _events(self) -> Iterator[_Event]:
         states = ["queued"] if self.request.background else []
@@ -148,7 +139,7 @@ class Response:
             for part, tokens in enumerate(parts):
                 yield from _part_events(item, part, tokens, place)
             yield 0.0, "response.output_item.done", {"output_index": index, "item": item}
-        if self._error is None or self._turn.shape == "failed":
+        if not self._breaks_off:
             yield self._turn.pause, f"response.{self._end['status']}", {"response": self._end}
 
     def _items(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[list[Token]]]]:

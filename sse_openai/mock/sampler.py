@@ -46,7 +46,8 @@ class Sampler:
         return self._typed(schema, depth)
 
     def _typed(self, schema: dict[str, Any], depth: int) -> Any:
-        kinds = _part(schema, "type", list) or [schema.get("type", _guess(schema))]
+        guess = "object" if "properties" in schema else "string"
+        kinds = _part(schema, "type", list) or [schema.get("type", guess)]
         match kinds[0]:
             case "object":
                 properties = _part(schema, "properties", dict)
@@ -76,10 +77,6 @@ class Sampler:
 def _part(schema: dict[str, Any], name: str, kind: type[T]) -> T:
     value = schema.get(name)
     return value if type(value) is kind else kind()
-
-
-def _guess(schema: dict[str, Any]) -> str:
-    return "object" if "properties" in schema else "string"
 
 
 def _number(schema: dict[str, Any]) -> int:

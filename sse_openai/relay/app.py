@@ -15,9 +15,10 @@ import logging
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from hmac import compare_digest
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, TypeAlias
 
 import anyio
 
@@ -25,9 +26,10 @@ from sse_core import DEFAULT_MAX_EVENT_SIZE, Client, SSEError
 from sse_core.asgi import Receive, Scope, Send, beside, ended_by_signals
 
 from .._endpoint.request import DEFAULT_TIMEOUT, Endpoint
+from .._refusal import Refusal
 from .caller import Caller, CallerGone
 from .frames import with_id
-from .guard import RETRY_SOON, Admission, Guard, Refusal
+from .guard import RETRY_SOON, Admission, Guard
 from .pages import DESCRIPTION, Page, model_list
 from .store import (
     FramesTrimmed,
@@ -47,6 +49,8 @@ CUT_DELAY = 0.05
 """Seconds between the last frames and a cut: when a response breaks off, Chromium's fetch
 drops the bytes that it has received but not yet delivered."""
 
+_End: TypeAlias = Outcome | Literal["trimmed"]
+
 _ENDS: dict[Outcome, str] = {
     "cut": "The API's answer was cut off.",
     "stopped": "The stream was stopped.",
@@ -60,7 +64,7 @@ logger = logging.getLogger("sse_openai.relay")
 class StreamCut(SSEError):
     """A relayed stream was cut short; raised so that the server aborts the response."""
 
-    def __init__(self, outcome: Outcome | Literal["trimmed"]) -> None:
+    def __init__(self, outcome: _End) -> None:
         super().__init__(f"the response is cut off: {outcome}")
         self.outcome = outcome
 
@@ -188,16 +192,12 @@ class Relay:
             await upstream.aclose()
 
     async def _answer(
-        self,
-        caller: Caller,
-        admission: Admission,
-        upstream: Upstream,
-        attended: anyio.CancelScope,
+        self, caller: Caller, admission: Admission, upstream: Upstream, attended: anyio.CancelScope
     ) -> None:
         with attended:
             with ended_by_signals(attended.cancel):
                 await upstream.open()
-            if not upstream.is_stream:
+            if not upstream.response.is_event_stream:
                 await self._pass(caller, upstream)
                 return
         if not attended.cancelled_caught:
@@ -207,11 +207,11 @@ class Relay:
 
     async def _pass(self, caller: Caller, upstream: Upstream) -> None:
         """Pass on a response that is not an event stream."""
-        if upstream.status >= 400:
-            body = await upstream.read_error()
-            await caller.answer(upstream.status, upstream.headers, body)
+        status = upstream.response.status
+        if status >= 400:
+            await caller.answer(status, upstream.headers, await upstream.read_error())
             return
-        await caller.start(upstream.status, upstream.headers)
+        await caller.start(status, upstream.headers)
         sending = anyio.CancelScope()
         async with beside(partial(caller.tend, sending, None)):
             with sending:
@@ -223,7 +223,6 @@ class Relay:
                 await caller.send(b"", more=False)
 
     async def _stream(self, caller: Caller, admission: Admission, upstream: Upstream) -> None:
-        """Pass on a stream, and remember it."""
         reading = anyio.CancelScope()
         with ended_by_signals(reading.cancel):
             outcome = await self._remember(caller, admission, upstream, reading)
@@ -231,16 +230,11 @@ class Relay:
             await _cut(outcome)
 
     async def _remember(
-        self,
-        caller: Caller,
-        admission: Admission,
-        upstream: Upstream,
-        reading: anyio.CancelScope,
+        self, caller: Caller, admission: Admission, upstream: Upstream, reading: anyio.CancelScope
     ) -> Outcome:
         stream_id = secrets.token_urlsafe(24)
-        info = StreamInfo(
-            owner=admission.owner, content_type=upstream.content_type, keep=admission.keep
-        )
+        content_type = upstream.response.headers.get("content-type", "")
+        info = StreamInfo(owner=admission.owner, content_type=content_type, keep=admission.keep)
         try:
             await self._store.begin(stream_id, info)
         except StoreFull as exc:
@@ -295,15 +289,14 @@ class Relay:
         return "complete"
 
     async def _find(self, admission: Admission) -> StreamInfo:
-        try:
+        with suppress(StreamUnknown):
             info = await self._store.find(admission.stream_id)
-        except StreamUnknown:
-            pass
-        else:
             if compare_digest(info.owner, admission.owner):
                 return info
         # A stream of another owner looks the same as none.
-        raise Refusal(404, "There is no such stream, or it has expired.", code="stream_not_found")
+        raise Refusal(
+            "There is no such stream, or it has expired.", status=404, code="stream_not_found"
+        )
 
     async def _resume(self, caller: Caller, admission: Admission) -> None:
         """Send the frames after the caller's last one, up to the end of the stream."""
@@ -312,27 +305,24 @@ class Relay:
         try:
             batch = await self._store.read(stream_id, after, wait=False)
         except FramesTrimmed:
-            raise Refusal(
-                410, "The log no longer has the frames after this one.", code="stream_trimmed"
-            ) from None
+            message = "The log no longer has the frames after this one."
+            raise Refusal(message, status=410, code="stream_trimmed") from None
         except IndexError:
-            raise Refusal(
-                400, "The stream does not have that many frames.", code="invalid_id"
-            ) from None
+            message = "The stream does not have that many frames."
+            raise Refusal(message, code="invalid_id") from None
         if batch.outcome == "complete" and not batch.frames:
             await caller.answer(204, (), b"")  # an EventSource stops then
             return
         if batch.outcome and not batch.frames:
-            raise Refusal(
-                410, _ENDS[batch.outcome], code=f"stream_{batch.outcome}", type="api_error"
-            )
+            message, code = _ENDS[batch.outcome], f"stream_{batch.outcome}"
+            raise Refusal(message, status=410, code=code, type="api_error")
         content_type = (b"content-type", info.content_type.encode("latin-1"))
         await caller.start_stream((content_type,), stream_id)
         attended = anyio.CancelScope()
         async with beside(
             partial(caller.watch, attended), partial(caller.tend, attended, self._keep_alive)
         ):
-            outcome: Outcome | Literal["trimmed"] = "lost"
+            outcome: _End = "lost"
             with ended_by_signals(attended.cancel), attended:
                 async with self._store.reading(stream_id):
                     outcome = await self._follow(caller, stream_id, after)
@@ -340,10 +330,7 @@ class Relay:
                 await _cut(outcome)
             await caller.send(b"", more=False)
 
-    async def _follow(
-        self, caller: Caller, stream_id: str, after: int
-    ) -> Outcome | Literal["trimmed"]:
-        """Send frames up to the end of a stream, and return how it ended."""
+    async def _follow(self, caller: Caller, stream_id: str, after: int) -> _End:
         await caller.send(b"")  # the head
         while True:
             try:
@@ -358,10 +345,10 @@ class Relay:
 
 
 def _unavailable(message: str, code: str) -> Refusal:
-    return Refusal(503, message, code=code, type="api_error", headers=RETRY_SOON)
+    return Refusal(message, status=503, code=code, type="api_error", headers=RETRY_SOON)
 
 
-async def _cut(outcome: Outcome | Literal["trimmed"]) -> NoReturn:
+async def _cut(outcome: _End) -> NoReturn:
     await anyio.sleep(CUT_DELAY)
     raise StreamCut(outcome)
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import anyio
 
-from sse_core.asgi import Receive, Send
+from sse_core.asgi import Message, Receive, Send
 
+from .._refusal import Fields
 from .frames import BOM
-from .guard import Fields
 
 KEEP_ALIVE: Final = b": keep-alive\n"
 """A single line with no blank line after it, so a client that counts frames does not count it."""
@@ -52,11 +52,7 @@ class Caller:
         self._after_cr = False
 
     async def read_body(self, check_length: Callable[[int], None]) -> bytes:
-        """Return the request's body.
-
-        Raises:
-            CallerGone: the caller went before the end of the body, or took too long.
-        """
+        """Return the request's body; raise CallerGone if its end does not come in time."""
         body = bytearray()
         with anyio.move_on_after(BODY_TIMEOUT):
             while (message := await self._receive())["type"] == "http.request":
@@ -90,7 +86,7 @@ class Caller:
             else:
                 with anyio.move_on_after(self._send_timeout) as waiting:
                     async with self._lock:
-                        await self._try(KEEP_ALIVE)
+                        await self._try(_body(KEEP_ALIVE))
                 self._kept_alive = True
                 self._since = anyio.current_time()
                 if waiting.cancelled_caught:
@@ -100,14 +96,12 @@ class Caller:
             scope.cancel()
 
     async def answer(self, status: int, headers: Fields, body: bytes) -> None:
-        """Send a whole response."""
         length = () if status == 204 else ((b"content-length", b"%d" % len(body)),)
         with anyio.move_on_after(self._send_timeout):
             await self.start(status, (*headers, *length))
             await self.send(body, more=False)
 
     async def answer_json(self, status: int, value: Any, headers: Fields = ()) -> None:
-        """Send a value as JSON."""
         content_type = (b"content-type", b"application/json")
         await self.answer(status, (content_type, *headers), json.dumps(value).encode())
 
@@ -115,11 +109,7 @@ class Caller:
         """Pass a response's head to the server, which sends it with the start of the body."""
         self._since = anyio.current_time()
         fields = [*headers, (b"x-content-type-options", b"nosniff"), *self._headers]
-        message = {"type": "http.response.start", "status": status, "headers": fields}
-        try:
-            await self._send(message)
-        except OSError:
-            self.gone.set()
+        await self._try({"type": "http.response.start", "status": status, "headers": fields})
 
     async def start_stream(self, headers: Fields, stream_id: str) -> None:
         """Start a response whose body must arrive without delay."""
@@ -138,12 +128,16 @@ class Caller:
                     data = data.removeprefix(BOM) if self._kept_alive else data
                     self._untouched = False
                 self._after_cr = data.endswith(b"\r")
-                await self._try(data, more)
+                await self._try(_body(data, more))
         finally:
             self._sending = False
 
-    async def _try(self, data: bytes, more: bool = True) -> None:
+    async def _try(self, message: Message) -> None:
         try:
-            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+            await self._send(message)
         except OSError:
             self.gone.set()
+
+
+def _body(data: bytes, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias
 
-Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
+from .._refusal import Fields, Refusal
+
 Action: TypeAlias = Literal[
     "page", "description", "models", "chat/completions", "responses", "resume", "stop", "preflight"
 ]
@@ -55,25 +56,6 @@ _ALLOWED_HEADERS: Final = (
 RETRY_SOON: Final = ((b"retry-after", b"1"),)
 
 
-class Refusal(Exception):
-    """A request that is answered with an error, in the API's shape."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        param: str | None = None,
-        type: str = "invalid_request_error",
-        headers: Fields = (),
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """What a request is allowed to do."""
@@ -104,12 +86,12 @@ class Guard:
         max_concurrent: int,
         max_keep: float,
     ) -> None:
-        lists = {"models": models, "tokens": tokens, "origins": origins, "hosts": hosts}
-        for name, value in lists.items():
+        given = {"models": models, "tokens": tokens, "origins": origins, "hosts": hosts}
+        for name, value in given.items():
             if isinstance(value, str):
                 raise TypeError(f"{name}: expected several, got one str")
         self.models = None if models is None else tuple(models)
-        self._tokens = [_digest(token.encode()) for token in tokens]
+        self._tokens = [sha256(token.encode()).digest() for token in tokens]
         self._origins = {origin.encode().lower() for origin in origins}
         self._hosts = (
             None if hosts is None else {host.strip("[]").encode().lower() for host in hosts}
@@ -120,32 +102,27 @@ class Guard:
         self._active: Counter[str] = Counter()
 
     def admit(self, scope: Mapping[str, Any]) -> Admission:
-        """Return what to do for a request, judged by its head.
-
-        Raises:
-            Refusal: the request is not allowed.
-        """
+        """Return what to do for a request, by its head; raise Refusal if it is not allowed."""
         headers = _Fields(scope["headers"])
         host = self._check_host(headers)
         self._check_origin(headers, host)
         path = _path(scope)
-        actions = _ROUTES.get(path)
         stream = _STREAM_PATH.fullmatch(path)
-        if stream is not None:
-            actions = _STREAM
+        actions = _STREAM if stream else _ROUTES.get(path)
         if actions is None:
-            raise Refusal(404, "There is nothing at this path.", code="unknown_url")
+            raise Refusal("There is nothing at this path.", status=404, code="unknown_url")
         method: str = scope["method"]
         client = scope.get("client")
         caller, owner = f"address {client[0] if client else ''}", ""
         if method == "OPTIONS" and headers.get(b"origin"):
             return Admission(action="preflight", caller=caller, owner=owner)
         if method not in actions:
-            allowed = ", ".join(actions).encode()
             raise Refusal(
-                405, f"Not allowed: {method[:20]}.", code="method_not_supported",
-                headers=((b"allow", allowed),),
-            )  # fmt: skip
+                f"Not allowed: {method[:20]}.",
+                status=405,
+                code="method_not_supported",
+                headers=((b"allow", ", ".join(actions).encode()),),
+            )
         action = actions[method]
         if self._tokens and action not in _OPEN:
             caller = owner = self._authenticate(headers)
@@ -162,15 +139,11 @@ class Guard:
 
     @contextmanager
     def slot(self, caller: str) -> Iterator[None]:
-        """Count a request of the caller while it is being answered.
-
-        Raises:
-            Refusal: as many as are allowed are being answered already.
-        """
+        """Count a request of the caller while it is being answered, up to the limit."""
         if self._active[caller] >= self._max_concurrent:
             raise Refusal(
-                429,
                 f"More than {self._max_concurrent} requests at a time.",
+                status=429,
                 code="too_many_concurrent_requests",
                 type="requests",
                 headers=RETRY_SOON,
@@ -184,26 +157,22 @@ class Guard:
                 del self._active[caller]
 
     def read_body(self, body: bytes) -> dict[str, Any]:
-        """Return the fields of a request's body.
-
-        Raises:
-            Refusal: the relay does not pass on such a request.
-        """
+        """Return the fields of a request's body, if the relay passes on such a request."""
         try:
             fields = json.loads(body)
             # Infinite numbers can be read, but not written again.
             json.dumps(fields, allow_nan=False)
         except (ValueError, RecursionError):
-            raise Refusal(400, "The body is not JSON that can be relayed.") from None
+            raise Refusal("The body is not JSON that can be relayed.") from None
         if not isinstance(fields, dict):
-            raise Refusal(400, "The body must be a JSON object.")
+            raise Refusal("The body must be a JSON object.")
         model = fields.get("model")
         if not isinstance(model, str) or not model:
-            raise Refusal(400, "You must provide a model parameter.", param="model")
+            raise Refusal("You must provide a model parameter.", param="model")
         if self.models is not None and model not in self.models:
             raise Refusal(
-                404,
                 "The model does not exist or you do not have access to it.",
+                status=404,
                 code="model_not_found",
                 param="model",
             )
@@ -212,7 +181,7 @@ class Guard:
     def check_length(self, length: int) -> None:
         """Refuse a body over the limit, as soon as its length is known."""
         if length > self._max_body:
-            raise Refusal(413, f"The request body is longer than {self._max_body} bytes.")
+            raise Refusal(f"The request body is longer than {self._max_body} bytes.", status=413)
 
     def cors(self, scope: Mapping[str, Any]) -> Fields:
         """Return the header fields that let a page of an allowed origin read the answer."""
@@ -243,7 +212,7 @@ class Guard:
         given = headers.get_all(b"host")
         host = _HOST.fullmatch(given[0]) if len(given) == 1 else None
         if host is None or not self._is_allowed(host[1].lower().strip(b"[]")):
-            raise Refusal(421, "This host is not served here.", code="host_not_allowed")
+            raise Refusal("This host is not served here.", status=421, code="host_not_allowed")
         return given[0].lower()
 
     def _is_allowed(self, host: bytes) -> bool:
@@ -261,17 +230,17 @@ class Guard:
             given = origin.lower()
             # If a proxy terminates TLS, the scheme here is not the scheme of the page.
             if given not in (b"http://" + host, b"https://" + host) and given not in self._origins:
-                raise Refusal(403, "This origin is not allowed.", code="origin_not_allowed")
+                raise Refusal("This origin is not allowed.", status=403, code="origin_not_allowed")
 
     def _authenticate(self, headers: _Fields) -> str:
         scheme, _, token = headers.get(b"authorization").partition(b" ")
-        given = _digest(token.strip())
+        given = sha256(token.strip()).digest()
         # Compare all digests, so that the time taken reveals nothing.
         known = [hmac.compare_digest(given, digest) for digest in self._tokens]
         if scheme.lower() != b"bearer" or not any(known):
             raise Refusal(
-                401,
                 "The Authorization header must carry a token of this relay: Bearer …",
+                status=401,
                 code="invalid_api_key",
                 headers=((b"www-authenticate", b"Bearer"),),
             )
@@ -281,9 +250,9 @@ class Guard:
         # A form on another site can send a body without a preflight, but not of this type.
         content_type = headers.get(b"content-type").partition(b";")[0].strip().lower()
         if content_type != b"application/json":
-            raise Refusal(415, "The body must be application/json.")
+            raise Refusal("The body must be application/json.", status=415)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refusal(415, "The body must not be compressed.")
+            raise Refusal("The body must not be compressed.", status=415)
         declared = headers.get(b"content-length", b"0")
         self.check_length(int(declared) if _NUMBER.fullmatch(declared) else self._max_body + 1)
 
@@ -300,36 +269,30 @@ class _Fields:
     def get(self, name: bytes, default: bytes = b"") -> bytes:
         values = self.get_all(name)
         if len(values) > 1:
-            raise Refusal(400, f"More than one {name.decode()} header.")
+            raise Refusal(f"More than one {name.decode()} header.")
         return values[0] if values else default
 
 
 def _path(scope: Mapping[str, Any]) -> str:
+    """Return the path below the root; empty, which is nowhere, if it was sent encoded."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     path = path.removeprefix(root) if path.startswith(root + "/") else path
     # A server decodes the path; a proxy might have read the encoded form differently.
     raw = scope.get("raw_path")
-    if raw is not None and not bytes(raw).partition(b"?")[0].endswith(
-        path.encode(errors="replace")
-    ):
-        raise Refusal(404, "There is nothing at this path.", code="unknown_url")
-    return path
+    given = path.encode(errors="replace")
+    return path if raw is None or bytes(raw).partition(b"?")[0].endswith(given) else ""
 
 
 def _last_event_id(headers: _Fields) -> int:
     value = headers.get(b"last-event-id", b"0") or b"0"
     if not _NUMBER.fullmatch(value):
-        raise Refusal(400, "Last-Event-ID must be the number of a frame.", code="invalid_id")
+        raise Refusal("Last-Event-ID must be the number of a frame.", code="invalid_id")
     return int(value)
 
 
 def _keep(headers: _Fields) -> float:
     value = headers.get(b"x-stream-keep", b"0")
     if not _SECONDS.fullmatch(value):
-        raise Refusal(400, "X-Stream-Keep must be a number of seconds.")
+        raise Refusal("X-Stream-Keep must be a number of seconds.")
     return float(value)
-
-
-def _digest(token: bytes) -> bytes:
-    return sha256(token).digest()

@@ -21,7 +21,8 @@ from .._openapi import (
     parameter,
     request_body,
 )
-from .guard import STREAM_ID, Fields
+from .._refusal import Fields
+from .guard import STREAM_ID
 
 _INLINE: Final = rb"<%b(?:\s[^>]*)?>(.*?)</%b>"
 
@@ -35,7 +36,6 @@ class Page:
 
     @classmethod
     def load(cls) -> Self:
-        """Read the page in this package."""
         return cls.of(files("sse_openai.relay").joinpath("page.html").read_bytes())
 
     @classmethod
@@ -72,10 +72,8 @@ def _sources(body: bytes, element: str) -> str:
 
 def model_list(models: Iterable[str]) -> dict[str, Any]:
     """Return a list of models in the API's shape."""
-    entries = [
-        {"id": model, "object": "model", "created": 0, "owned_by": "relay"} for model in models
-    ]
-    return {"object": "list", "data": entries}
+    shared = {"object": "model", "created": 0, "owned_by": "relay"}
+    return {"object": "list", "data": [{"id": model, **shared} for model in models]}
 
 
 def _operation(

@@ -17,7 +17,7 @@ from sse_core import (
     TimeoutException,
 )
 
-from .guard import Fields, Refusal
+from .._refusal import Fields, Refusal
 
 MAX_ERROR: Final = 2**20
 """Bytes kept of an error's body; the official SDKs set no limit."""
@@ -77,7 +77,7 @@ class _Body:
 
 
 class Upstream:
-    """A response from the API: ``open`` it, read its items, and always ``aclose`` it."""
+    """One exchange with the API: ``open`` it, read its items, and always ``aclose`` it."""
 
     def __init__(self, request: Request, client: Client, max_frame_size: int | None) -> None:
         self._body = _Body(max_frame_size)
@@ -85,49 +85,34 @@ class Upstream:
         self._stream: EventStream[Any] = client.stream(request, reader=self._body)
 
     async def open(self) -> None:
-        """Send the request, and wait for the response's head.
-
-        Raises:
-            Refusal: there is no response that can be relayed.
-        """
+        """Send the request, and wait for a response's head; raise Refusal if it is unusable."""
         try:
             await self._stream.__aenter__()
         except TimeoutException as exc:
-            raise _refusal(504, "The API did not answer in time.", "upstream_timeout") from exc
+            raise _failed(504, "The API did not answer in time.", "upstream_timeout") from exc
         except SSEError as exc:
-            raise _refusal(502, "The API could not be reached.", "upstream_unreachable") from exc
+            raise _failed(502, "The API could not be reached.", "upstream_unreachable") from exc
         # A redirect would send the caller, or the key, elsewhere.
-        response = self._stream.response
-        coded = response.content_type == "text/event-stream" and not self.is_stream
-        if (
-            response.status < 200
-            or 300 <= response.status < 400
-            or (response.status == 200 and coded)
-        ):
-            message = f"The API's answer cannot be relayed (status {response.status})."
-            raise _refusal(502, message, "upstream_unusable")
+        status = self.response.status
+        coded = self.response.content_type == "text/event-stream"
+        coded = coded and not self.response.is_event_stream
+        if status < 200 or 300 <= status < 400 or (status == 200 and coded):
+            message = f"The API's answer cannot be relayed (status {status})."
+            raise _failed(502, message, "upstream_unusable")
 
     async def aclose(self) -> None:
         """Close the connection, unless the response was read to its end."""
         await self._stream.aclose()
 
     @property
-    def status(self) -> int:
-        return self._stream.response.status
-
-    @property
-    def is_stream(self) -> bool:
-        """True if the items are frames; otherwise they are pieces of the body."""
-        return self._stream.response.is_event_stream
-
-    @property
-    def content_type(self) -> str:
-        return self._stream.response.headers.get("content-type", "")
+    def response(self) -> Response:
+        """The head; the items are frames if it is an event stream, else pieces of the body."""
+        return self._stream.response
 
     @property
     def headers(self) -> Fields:
         """The header fields that callers get."""
-        given = self._stream.response.headers
+        given = self.response.headers
         return tuple(
             (name.encode("latin-1"), value.encode("latin-1"))
             for name in given
@@ -141,11 +126,7 @@ class Upstream:
         return self._body.rest
 
     async def next_items(self) -> list[bytes]:
-        """Return the next frames or pieces; an empty list at the end.
-
-        Raises:
-            SSEError: the response was cut off.
-        """
+        """Return the next frames or pieces, an empty list at the end; SSEError if cut off."""
         try:
             return await self._stream.next_items()
         except StopAsyncIteration:
@@ -170,5 +151,5 @@ class Upstream:
         return body
 
 
-def _refusal(status: int, message: str, code: str) -> Refusal:
-    return Refusal(status, message, code=code, type="api_error")
+def _failed(status: int, message: str, code: str) -> Refusal:
+    return Refusal(message, status=status, code=code, type="api_error")

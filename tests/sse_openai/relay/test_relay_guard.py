@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_openai.relay.guard import Admission, Guard, Refusal
+from sse_openai._refusal import Refusal
+from sse_openai.relay.guard import Admission, Guard
 from sse_openai.relay.pages import Page
 
 JSON = ("content-type", "application/json")
