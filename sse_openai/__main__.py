@@ -11,10 +11,8 @@ from functools import partial
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from sse_core import serve
-from sse_core.asgi import ASGIApp
 from sse_core.terminal import Output, run
 
 from ._endpoint.client import stream_chat
@@ -126,7 +124,7 @@ async def _mock(options: argparse.Namespace) -> None:
         recordings=recordings,
     )
     async with anyio.create_task_group() as tasks:
-        port = await _serve(app, options, tasks)
+        port = await tasks.start(partial(serve, app, host=options.host, port=options.port))
         print(f"OPENAI_BASE_URL=http://{options.host}:{port}/v1", file=sys.stderr, flush=True)
 
 
@@ -141,7 +139,7 @@ async def _relay(options: argparse.Namespace) -> None:
         hosts=options.allow_host or (None if loopback else [options.host]),
     )
     async with anyio.create_task_group() as tasks:
-        port = await _serve(app, options, tasks)
+        port = await tasks.start(partial(serve, app, host=options.host, port=options.port))
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(
             f"http://{host}:{port}/\n"
@@ -151,21 +149,12 @@ async def _relay(options: argparse.Namespace) -> None:
         )
 
 
-async def _serve(app: ASGIApp, options: argparse.Namespace, tasks: TaskGroup) -> int:
-    """Serve an application in the background; return its port."""
-    port: int = await tasks.start(partial(serve, app, host=options.host, port=options.port))
-    return port
-
-
 async def _print_answer(model: str, prompt: str, base_url: str | None, key: str | None) -> None:
     output = Output()
     chunks = pieces = 0
     first = last = start = time.perf_counter()
     async with stream_chat(
-        model=model,
-        messages=[{"role": "user", "content": prompt}],
-        base_url=base_url,
-        api_key=key,
+        model=model, messages=[{"role": "user", "content": prompt}], base_url=base_url, api_key=key
     ) as chat:
         try:
             async for chunk in chat:

@@ -23,7 +23,3 @@ def content(*media_types: str, **schema: Any) -> Schema:
 
 def parameter(name: str, place: str, schema: Schema, **more: Any) -> Schema:
     return {"name": name, "in": place, **more, "schema": schema}
-
-
-def request_body(schema: Schema) -> Schema:
-    return {"required": True, "content": content(JSON, **schema)}

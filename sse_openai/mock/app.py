@@ -212,9 +212,9 @@ class MockOpenAI:
             case ["models"]:
                 return "GET", partial(self._without_body, path, self._models)
             case ["chat", "completions"]:
-                return "POST", partial(self._with_body, path, ChatRequest, self._chat_completions)
+                return "POST", partial(self._with_body, path, ChatRequest)
             case ["responses"]:
-                return "POST", partial(self._with_body, path, ResponsesRequest, self._respond)
+                return "POST", partial(self._with_body, path, ResponsesRequest)
             case ["responses", id]:
                 return "GET", partial(self._without_body, path, partial(self._retrieve, id))
             case ["responses", id, "cancel"]:
@@ -246,15 +246,10 @@ class MockOpenAI:
         return answer.reply(lambda: respond(log))
 
     def _with_body(
-        self,
-        path: str,
-        kind: type[Any],
-        respond: Callable[[int, Any, Answer], Reply],
-        number: int,
-        log: LoggedRequest,
+        self, path: str, kind: type[ChatRequest | ResponsesRequest], number: int, log: LoggedRequest
     ) -> Reply:
         try:
-            request: AnyRequest = kind.from_body(log.body)
+            request = kind.from_body(log.body)
             if recording := self._recordings.get(request.model):
                 if not request.stream:
                     raise Refusal("This model is a recording, which is always streamed.", "stream")
@@ -264,7 +259,7 @@ class MockOpenAI:
                 message = "The script has no answer left for this request."
                 raise Refusal(message, code="script_exhausted")
             said = answer or Answer()
-            return said.reply(lambda: respond(number, request, said))
+            return said.reply(lambda: self._respond(number, request, said))
         except RecursionError:
             raise Refusal("The JSON body is nested too deeply.") from None
 
@@ -279,13 +274,14 @@ class MockOpenAI:
     def _cancel(self, id: str, log: LoggedRequest) -> Reply:
         return self._responses.find(id).cancelled()
 
-    def _chat_completions(self, number: int, request: ChatRequest, answer: Answer) -> Reply:
+    def _respond(
+        self, number: int, request: ChatRequest | ResponsesRequest, answer: Answer
+    ) -> Reply:
         stream = request.stream and not answer.fault.json
-        return Completion(number, request, self._turn(number, request, answer)).reply(stream=stream)
-
-    def _respond(self, number: int, request: ResponsesRequest, answer: Answer) -> Reply:
-        stream = request.stream and not answer.fault.json
-        response = Response(number, request, self._turn(number, request, answer))
+        turn = self._turn(number, request, answer)
+        if isinstance(request, ChatRequest):
+            return Completion(number, request, turn).reply(stream=stream)
+        response = Response(number, request, turn)
         self._responses.add(response)
         return response.created(stream=stream)
 

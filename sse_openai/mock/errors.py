@@ -67,9 +67,8 @@ def error_events(
     """Return the end of a failing stream; ``chunk`` is None in a stream of the Responses API."""
     if chunk is None:
         if shape in ("openai", "failed", *CHAT_SHAPES):
-            shape, error = "named", {"error": error}
-            head = {"type": "error", "sequence_number": sequence_number}
-            return event({**head, **error}, "error")
+            fields = {"type": "error", "sequence_number": sequence_number, "error": error}
+            return event(fields, "error")
         if shape == "flat":
             error = {**error, "sequence_number": sequence_number}
     return SHAPES[shape](error, chunk or {})

@@ -10,17 +10,7 @@ from typing import Final
 
 from sse_core import __version__
 
-from .._openapi import (
-    EVENTS,
-    JSON,
-    NOT_EMPTY,
-    TEXT,
-    Schema,
-    content,
-    object_of,
-    parameter,
-    request_body,
-)
+from .._openapi import EVENTS, JSON, NOT_EMPTY, TEXT, Schema, content, object_of, parameter
 from .request import CHOICES, FUNCTION_NAME, MAX_CHOICES, MAX_LOGPROBS, MAX_STOP, ROLES
 
 
@@ -67,9 +57,7 @@ def description() -> Schema:
             },
             "/responses/{response_id}/cancel": {
                 "post": _operation(
-                    "Response",
-                    "Only a response created with background can be cancelled.",
-                    _ID,
+                    "Response", "Only a response created with background can be cancelled.", _ID
                 )
             },
             "/models": {"get": _operation("ModelList", "The recordings, and one more model.")},
@@ -89,11 +77,7 @@ def description() -> Schema:
 
 
 def _operation(
-    result: str,
-    text: str,
-    *parameters: Schema,
-    body: str | None = None,
-    streamed: bool = False,
+    result: str, text: str, *parameters: Schema, body: str | None = None, streamed: bool = False
 ) -> Schema:
     done = _json("The answer.", _ref(result))
     if streamed:
@@ -105,7 +89,7 @@ def _operation(
         more["parameters"] = [*parameters]
         errors |= {"400": "The request is invalid.", "404": "No such response."}
     if body:
-        more["requestBody"] = request_body(_ref(body))
+        more["requestBody"] = {"required": True, "content": content(JSON, **_ref(body))}
         errors |= {"400": "The request is invalid.", "413": "The body is too long."}
     refused = {status: _json(why, _ref("Error")) for status, why in sorted(errors.items())}
     responses = {"200": done, **refused, "default": {"description": "As scripted."}}

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from .._refusal import Refusal
 from .reply import utf8
@@ -27,8 +27,7 @@ CHOICES: Final = ("none", "auto", "required")
 FUNCTION_NAME: Final = "[a-zA-Z0-9_-]{1,64}"
 
 
-@dataclass(slots=True, frozen=True)
-class _Tool:
+class _Tool(NamedTuple):
     name: str
     parameters: dict[str, Any] | None
     """A JSON Schema."""
@@ -119,8 +118,8 @@ class ResponsesRequest(AnyRequest):
                 "metadata": fields.optional("metadata", dict) or {},
                 "parallel_tool_calls": fields.flag("parallel_tool_calls", True),
                 "previous_response_id": fields.optional("previous_response_id", str),
-                "tool_choice": fields.anything("tool_choice") or "auto",
-                "tools": fields.anything("tools") or [],
+                "tool_choice": fields.values.get("tool_choice") or "auto",
+                "tools": fields.values.get("tools") or [],
             },
         )
 
@@ -132,7 +131,7 @@ class _Fields:
     """
 
     def __init__(self, values: dict[str, Any], path: str = "") -> None:
-        self._values = values
+        self.values = values
         self._path = path
 
     @classmethod
@@ -143,11 +142,11 @@ class _Fields:
             # Not JSON, not UTF-8, or an integer with more digits than int() accepts.
             raise Refusal("We could not parse the JSON body of your request.") from None
         if type(values) is not dict:
-            raise Refusal(f"Invalid body: expected an object, but got {_json_type(values)}.")
+            raise Refusal(f"Invalid body: expected an object, but got {_JSON_TYPES[type(values)]}.")
         return cls(values)
 
     def optional(self, name: str, kind: type[T]) -> T | None:
-        value = self._values.get(name)
+        value = self.values.get(name)
         # type(), not isinstance(): in Python, True is an integer.
         if value is None or type(value) is kind:
             return value
@@ -176,7 +175,7 @@ class _Fields:
 
     def strings(self, name: str) -> list[str]:
         """Return the strings of a field: one string, or an array of them."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         if type(value) is not list:
             text = self.optional(name, str)
             return [] if text is None else [text]
@@ -205,14 +204,11 @@ class _Fields:
             raise self.invalid(name, f"expected at least one {item}", "empty_array")
         return objects
 
-    def anything(self, name: str) -> Any:
-        return self._values.get(name)
-
     def has(self, name: str, kind: type) -> bool:
-        return type(self._values.get(name)) is kind
+        return type(self.values.get(name)) is kind
 
     def invalid_type(self, name: str, kind: type, value: Any) -> Refusal:
-        reason = f"expected {_JSON_TYPES[kind]}, but got {_json_type(value)} instead"
+        reason = f"expected {_JSON_TYPES[kind]}, but got {_JSON_TYPES[type(value)]} instead"
         return self.invalid(name, reason, "invalid_type")
 
     def invalid(self, name: str, reason: str, code: str = "invalid_value") -> Refusal:
@@ -229,10 +225,6 @@ _JSON_TYPES: Final[dict[type, str]] = {
     bool: "a boolean",
     type(None): "null",
 }
-
-
-def _json_type(value: Any) -> str:
-    return _JSON_TYPES[type(value)]
 
 
 def _finite(text: str) -> float:

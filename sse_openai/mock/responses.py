@@ -256,10 +256,10 @@ class Responses:
         if stream not in ("true", "false"):
             raise Refusal("Invalid 'stream': expected true or false.", "stream")
         after = query.get("starting_after")
-        if after is not None and stream == "false":
-            raise Refusal("Invalid 'starting_after': it needs 'stream'.", "starting_after")
-        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 10):
-            raise Refusal("Invalid 'starting_after': expected an integer.", "starting_after")
+        if after is None:
+            return response.resumed(-1) if stream == "true" else response.retrieved()
         if stream == "false":
-            return response.retrieved()
-        return response.resumed(-1 if after is None else int(after))
+            raise Refusal("Invalid 'starting_after': it needs 'stream'.", "starting_after")
+        if not (after.isascii() and after.isdigit() and len(after) < 10):
+            raise Refusal("Invalid 'starting_after': expected an integer.", "starting_after")
+        return response.resumed(int(after))

@@ -225,20 +225,9 @@ def _spoken(place: str, given: dict[str, Any]) -> dict[str, Any]:
     """Remove the contents of an answer from ``given``; return them as fields of ``Answer``."""
     speaks = any(name in given for name in (*_TEXTS, "calls"))
     speaks = speaks or ("error" in given and "status" not in given)
-    tokens: list[Token] = []
-    pause = 0.0
-
-    def say(part: Part, pieces: list[Any]) -> None:
-        nonlocal pause
-        for piece in pieces:
-            if isinstance(piece, str):
-                tokens.append(Token(part, piece, pause))
-                pause = 0.0
-            else:
-                pause += piece
-
-    for part in _TEXTS:
-        say(part, given.pop(part, []))
+    said: list[tuple[Part, Any]] = []
+    for text in _TEXTS:
+        said += [(text, piece) for piece in given.pop(text, [])]
     calls = []
     for index, call in enumerate(given.pop("calls", [])):
         if "name" not in call:
@@ -247,5 +236,13 @@ def _spoken(place: str, given: dict[str, Any]) -> dict[str, Any]:
         pieces = call.get("arguments", ["{}"])
         if not any(isinstance(piece, str) for piece in pieces):
             pieces = [*pieces, ""]  # a call that begins, with empty arguments
-        say(index, pieces)
+        said += [(index, piece) for piece in pieces]
+    tokens: list[Token] = []
+    pause = 0.0
+    for part, piece in said:
+        if isinstance(piece, str):
+            tokens.append(Token(part, piece, pause))
+            pause = 0.0
+        else:
+            pause += piece
     return {"tokens": tuple(tokens), "calls": tuple(calls), "pause": pause, "speaks": speaks}

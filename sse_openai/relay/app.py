@@ -31,15 +31,7 @@ from .caller import Caller, CallerGone
 from .frames import with_id
 from .guard import RETRY_SOON, Admission, Guard
 from .pages import DESCRIPTION, Page, model_list
-from .store import (
-    FramesTrimmed,
-    MemoryStore,
-    Outcome,
-    Store,
-    StoreFull,
-    StreamInfo,
-    StreamUnknown,
-)
+from .store import FramesTrimmed, MemoryStore, Outcome, Store, StoreFull, StreamInfo, StreamUnknown
 from .upstream import Upstream, forwarded
 
 STORE_TIMEOUT = 5.0
@@ -299,7 +291,6 @@ class Relay:
         )
 
     async def _resume(self, caller: Caller, admission: Admission) -> None:
-        """Send the frames after the caller's last one, up to the end of the stream."""
         stream_id, after = admission.stream_id, admission.after
         info = await self._find(admission)
         try:

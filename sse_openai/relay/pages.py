@@ -10,17 +10,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final, Self
 
-from .._openapi import (
-    EVENTS,
-    JSON,
-    NOT_EMPTY,
-    TEXT,
-    Schema,
-    content,
-    object_of,
-    parameter,
-    request_body,
-)
+from .._openapi import EVENTS, JSON, NOT_EMPTY, TEXT, Schema, content, object_of, parameter
 from .._refusal import Fields
 from .guard import STREAM_ID
 
@@ -83,7 +73,7 @@ def _operation(
     if parameters:
         head["parameters"] = [*parameters]
     if body:
-        head["requestBody"] = request_body(body)
+        head["requestBody"] = {"required": True, "content": content(JSON, **body)}
     refused = {status: {"$ref": "#/components/responses/Error"} for status in errors.split()}
     return {**head, "responses": {**done, **refused}}
 

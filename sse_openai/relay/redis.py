@@ -24,15 +24,7 @@ import anyio
 import anyio.abc
 import redis.asyncio  # pyright: ignore[reportMissingImports]  # an extra
 
-from .store import (
-    BATCH_SIZE,
-    FRAME_COST,
-    Batch,
-    FramesTrimmed,
-    Outcome,
-    StreamInfo,
-    StreamUnknown,
-)
+from .store import BATCH_SIZE, FRAME_COST, Batch, FramesTrimmed, Outcome, StreamInfo, StreamUnknown
 
 MAX_COUNT = 64
 """Maximum frames of one XREAD, so that its answer stays small."""
