@@ -19,7 +19,7 @@ BOM: Final = "\N{BYTE ORDER MARK}".encode()
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong with a reply. By default, nothing does."""
+    """The faults of a reply. By default, it has none."""
 
     cut: int | None = None
     """Close the connection after this many bytes of the body, without ending the response."""

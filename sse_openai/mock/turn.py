@@ -115,7 +115,7 @@ def made_up_turn(request: AnyRequest, script: Sequence[str], seconds: Iterator[f
 
 
 def _stopped(tokens: Sequence[Token], stop: tuple[str, ...]) -> list[Token] | None:
-    """Return the tokens before the stop string that ends first; None if there is none."""
+    """Return the tokens before the stop string that ends first; None if none occurs."""
     text = "".join(token.text for token in tokens)
     found = [(start + len(each), start) for each in stop if (start := text.find(each)) >= 0]
     if not found:

@@ -100,15 +100,7 @@ class Relay:
         client: Client | None = None,
     ) -> None:
         self._endpoint = Endpoint() if endpoint is None else endpoint
-        self._guard = Guard(
-            models=models,
-            tokens=tokens,
-            origins=origins,
-            hosts=hosts,
-            max_body=max_body,
-            max_concurrent=max_concurrent,
-            max_keep=max_keep,
-        )
+        self._guard = Guard(models, tokens, origins, hosts, max_body, max_concurrent, max_keep)
         self._keep_alive = keep_alive
         self._send_timeout = send_timeout
         self._max_frame_size = max_frame_size

@@ -58,7 +58,7 @@ RETRY_SOON: Final = ((b"retry-after", b"1"),)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """What a request is allowed to do."""
+    """The permissions of a request."""
 
     action: Action
     caller: str
@@ -77,7 +77,6 @@ class Guard:
 
     def __init__(
         self,
-        *,
         models: Iterable[str] | None,
         tokens: Iterable[str],
         origins: Iterable[str],
