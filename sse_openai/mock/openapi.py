@@ -120,6 +120,10 @@ def _integer(low: int, **limits: int) -> Schema:
     return _or_null({"type": "integer", "minimum": low, **limits})
 
 
+def _head(kind: str, created: str) -> dict[str, Schema]:
+    return {"id": TEXT, "object": {"const": kind}, created: _INTEGER, "model": TEXT}
+
+
 _NULL: Final[Schema] = {"type": "null"}
 _ID: Final = parameter("response_id", "path", TEXT, required=True)
 _INTEGER: Final[Schema] = {"type": "integer"}
@@ -177,10 +181,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "ChatCompletion": object_of(
         "id object created model choices usage",
-        id=TEXT,
-        object={"const": "chat.completion"},
-        created=_INTEGER,
-        model=TEXT,
+        **_head("chat.completion", "created"),
         choices=_list(
             object_of(
                 "index message finish_reason",
@@ -194,10 +195,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "Response": object_of(
         "id object created_at model status output error incomplete_details usage",
-        id=TEXT,
-        object={"const": "response"},
-        created_at=_INTEGER,
-        model=TEXT,
+        **_head("response", "created_at"),
         status={"enum": _STATUSES},
         output=_list(object_of("id type", id=TEXT, type=TEXT)),
     ),
