@@ -76,33 +76,23 @@ publish(globals())
 
 __all__ += ["Disconnected", "Opened", "Reconnection"]
 publish(globals(), "_client.reconnection")
-
 __all__ += ["EventSource"]
 publish(globals(), "_client.source")
-
 __all__ += ["Client", "EventStream", "stream"]
 publish(globals(), "_client.stream")
-
 __all__ += ["FrameSplitter"]
 publish(globals(), "_frames")
-
 __all__ += ["NOT_GIVEN", "NotGiven"]
 publish(globals(), "_given")
-
 __all__ += ["BodyReader", "Connection"]
 publish(globals(), "_http.exchange")
-
 __all__ += ["Timeout"]
 publish(globals(), "_http.limits")
-
 __all__ += ["Headers", "Request", "Response"]
 publish(globals(), "_http.messages")
-
 __all__ += ["Broadcast", "Subscription"]
 publish(globals(), "_server.broadcast")
-
 __all__ += ["serve"]
 publish(globals(), "_server.host")
-
 __all__ += ["EventStreamResponse"]
 publish(globals(), "_server.response")

@@ -1,7 +1,6 @@
 """The items of an event stream, events and comments, as plain values.
 
-One is built for each dispatch, so the classes are written by hand with ``__slots__``: they
-need no imports, and the constructor costs no more than its assignments.
+The classes are written by hand with ``__slots__``, for cheap construction without imports.
 """
 
 from __future__ import annotations
@@ -44,12 +43,7 @@ class ServerSentEvent:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ServerSentEvent):
             return NotImplemented
-        return (self.data, self.event, self.id, self.retry) == (
-            other.data,
-            other.event,
-            other.id,
-            other.retry,
-        )
+        return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
 
     # Not hashable, because it is mutable and compares by value.
     __hash__ = None  # type: ignore[assignment]  # Python's way to say so

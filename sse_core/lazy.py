@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TYPE_CHECKING", "publish"]
 
-_namespaces: dict[str, dict[str, Any]] = {}
-"""The globals of each public module, by its name."""
-_later: dict[str, dict[str, str]] = {}
+_lazy: dict[str, dict[str, str]] = {}
 """For each public module: its lazy names, and the modules that define them."""
 
 
@@ -38,25 +36,22 @@ def publish(namespace: dict[str, Any], module: str = "", extra: str = "") -> Non
         extra: a name outside ``__all__``, whose module needs an optional dependency.
     """
     public: str = namespace["__name__"]
-    _namespaces[public] = namespace
+    lazy = _lazy.setdefault(public, {})
     if not module:
         for name in namespace["__all__"]:
             _move(namespace[name], public)
         _bind_loaded()
         return
-    later = _later.setdefault(public, {})
     for name in [extra] if extra else namespace["__all__"]:
         if name not in namespace:
-            later.setdefault(name, f"{public}.{module}")
+            lazy.setdefault(name, f"{public}.{module}")
 
     def load(name: str) -> Any:
-        if name not in later:
+        if name not in lazy:
             raise AttributeError(f"module {public!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        value = getattr(import_module(later[name]), name)
+        __import__(lazy[name])
         _bind_loaded()
-        return value
+        return getattr(sys.modules[lazy[name]], name)
 
     namespace["__getattr__"] = load
     namespace["__dir__"] = lambda: sorted(namespace["__all__"])
@@ -64,10 +59,9 @@ def publish(namespace: dict[str, Any], module: str = "", extra: str = "") -> Non
 
 def _bind_loaded() -> None:
     """Bind every lazy name whose module has been imported by now."""
-    for public, later in _later.items():
-        namespace = _namespaces[public]
-        for name, module in later.items():
-            loaded = sys.modules.get(module)
+    for public, lazy in _lazy.items():
+        for name, module in lazy.items():
+            namespace, loaded = vars(sys.modules[public]), sys.modules.get(module)
             # In the middle of its import, a module may not have the name yet.
             if name not in namespace and hasattr(loaded, name):
                 namespace[name] = _move(getattr(loaded, name), public)
@@ -77,25 +71,16 @@ def _move(value: Any, public: str) -> Any:
     """Give a class or function its public address; return it."""
     if not isinstance(value, type) and not hasattr(value, "__code__"):
         return value  # a constant or a type alias
-    if value.__module__ in _namespaces or _package(value.__module__) != _package(public):
+    old: str = value.__module__
+    if old in _lazy or old.partition(".")[0] != public.partition(".")[0]:
         return value  # published before, or another package's
-    annotations = vars(value).get("__annotations__") if isinstance(value, type) else None
-    if annotations:
-        # They are evaluated in the namespace of `__module__`, so this is done before it changes.
-        defined_in = vars(sys.modules[value.__module__])
-        value.__annotations__ = {
-            name: _evaluate(text, defined_in) for name, text in annotations.items()
-        }
+    # Annotations are evaluated in the namespace of `__module__`: done before it changes.
+    annotations = vars(value).get("__annotations__", {})
+    for name, text in annotations.items():
+        if isinstance(text, str):
+            try:
+                annotations[name] = eval(text, vars(sys.modules[old]))
+            except NameError:
+                continue  # imported for type checkers only
     value.__module__ = public
     return value
-
-
-def _package(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def _evaluate(annotation: Any, namespace: dict[str, Any]) -> Any:
-    try:
-        return eval(annotation, namespace) if isinstance(annotation, str) else annotation
-    except NameError:  # imported for type checkers only
-        return annotation

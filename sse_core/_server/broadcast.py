@@ -1,8 +1,7 @@
 """Send one producer's events to many subscribers: the asynchronous side of ``replay``.
 
-All subscribers that wait for events share one wake-up call, which publishing sends. The
-broadcast holds only weak references to its subscribers, so one that is dropped without
-being closed disappears.
+All subscribers that wait share one wake-up call, which publishing sends. References to
+subscribers are weak, so one that is dropped without being closed disappears.
 """
 
 from __future__ import annotations
@@ -115,7 +114,6 @@ class Broadcast:
         self._wake_all()
 
     def _next_wakeup(self) -> Wakeup:
-        """Return the call that the next event will send."""
         self._check_thread()
         if (wakeup := self._wakeup) is None:
             wakeup = self._wakeup = new_wakeup()
@@ -183,7 +181,7 @@ class Subscription:
         """Unsubscribe: ``close()`` under the name that asynchronous generators use."""
         self.close()
 
-    # The steps of `__anext__`, for EventStreamResponse, which saves the coroutine.
+    # EventStreamResponse takes these steps of `__anext__` itself, to save the coroutine.
 
     def _read(self) -> bytes | None:
         """Return the next events, ``b""`` if there are none yet, or None at the end."""

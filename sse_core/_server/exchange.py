@@ -19,7 +19,6 @@ MAX_HEAD = 2**16
 ABORT = "sse_toolkit.abort"
 """The name of the ASGI extension, and the type of its message."""
 
-_FRAMING = (b"content-length", b"transfer-encoding")
 _UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)
 
 
@@ -32,10 +31,8 @@ class Exchange:
 
     def __init__(self, wire: h11.Connection | None = None) -> None:
         self.request: h11.Request | None = None
-        self.disconnected = False
-        """True if the client has gone, or has sent something unintelligible."""
-        self.complete = False
-        """True if the whole response has been sent."""
+        self.disconnected = False  # also if the client has sent something unintelligible
+        self.complete = False  # True after the whole response
         self._wire = wire or h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._received = len(self._wire.trailing_data[0])
         self._ahead: h11.EndOfMessage | None = None
@@ -51,7 +48,6 @@ class Exchange:
         return self.complete and done and not self.disconnected
 
     def next(self) -> Exchange:
-        """Return the exchange that follows on the same connection."""
         self._wire.start_next_cycle()
         return Exchange(self._wire)
 
@@ -73,10 +69,10 @@ class Exchange:
             event = self._next_event()
             if self._received - len(self._wire.trailing_data[0]) > MAX_HEAD:
                 # h11 measures incomplete heads only; a head completed by one large read passes.
-                self._break_off(431)
+                self.disconnected, self._error_status = True, 431
             elif isinstance(event, h11.Request):
                 self.request = event
-                if not any(name in _FRAMING for name, _ in event.headers):
+                if not {b"content-length", b"transfer-encoding"} & dict(event.headers).keys():
                     self._ahead = self._next_event()  # no body, so this is the end
         return self.request is None and not self.disconnected
 
@@ -120,12 +116,7 @@ class Exchange:
         return {"type": "http.disconnect"} if self.disconnected else None
 
     def send_message(self, message: Message) -> None:
-        """Take a message that the application passed to ``send()``.
-
-        Raises:
-            OSError: the client has gone.
-            RuntimeError: the message cannot follow here, or HTTP cannot carry it.
-        """
+        """Take a message of ``send()``; raise OSError or RuntimeError as ASGI's ``send`` does."""
         if self.complete:
             return  # "any further messages on the channel will be ignored"
         if self.disconnected:
@@ -141,16 +132,13 @@ class Exchange:
         if status is None or self._wire.our_state not in _UNANSWERED:
             return
         body = f"{http.HTTPStatus(status).phrase}\n".encode()
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-        ]
+        length = b"%d" % len(body)
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", length)]
         self._head = None  # the application's head may be waiting for its body
         self._respond({"type": "http.response.start", "status": status, "headers": headers})
         self._respond({"type": "http.response.body", "body": body})
 
     def data_to_send(self) -> bytes:
-        """Return the bytes that previous calls produced, once."""
         data = b"".join(self._out)
         self._out.clear()
         return data
@@ -159,14 +147,10 @@ class Exchange:
         try:
             event = self._wire.next_event()
         except h11.RemoteProtocolError as exc:
-            self._break_off(exc.error_status_hint)
+            self.disconnected, self._error_status = True, exc.error_status_hint
             return None
         self._request_read = isinstance(event, h11.EndOfMessage)
         return event
-
-    def _break_off(self, status: int) -> None:
-        self.disconnected = True
-        self._error_status = status
 
     def _respond(self, message: Message) -> None:
         match message["type"]:
@@ -177,7 +161,12 @@ class Exchange:
                 # Body event is processed": until then, a failure can still become a 500.
                 if self._wire.our_state in _UNANSWERED:
                     self._out.append(self._wire.send(self._head))
-                self._send_body(message.get("body", b""), message.get("more_body", False))
+                body = message.get("body", b"")
+                if body and not (self.request and self.request.method == b"HEAD"):
+                    self._out.append(self._wire.send(h11.Data(data=body)))
+                if not message.get("more_body", False):
+                    self._out.append(self._wire.send(h11.EndOfMessage()))
+                    self.complete = True
             case unexpected:
                 raise RuntimeError(f"{unexpected!r} cannot be sent here")
 
@@ -190,10 +179,3 @@ class Exchange:
             # The rest of the body would have to be read before the next request.
             headers.append((b"connection", b"close"))
         return h11.Response(status_code=status, headers=headers)
-
-    def _send_body(self, body: bytes, more: bool) -> None:
-        if body and not (self.request and self.request.method == b"HEAD"):
-            self._out.append(self._wire.send(h11.Data(data=body)))
-        if not more:
-            self._out.append(self._wire.send(h11.EndOfMessage()))
-            self.complete = True

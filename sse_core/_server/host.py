@@ -1,21 +1,16 @@
-"""A small ASGI 3 server for the demo, the relay and tests.
+"""A small ASGI 3 server for the demo, the relay and tests; ``Exchange`` makes its decisions.
 
 It is no production server: one process, no limit on connections, no access log,
 no WebSocket, no HTTP/2. In production, serve the application with uvicorn or hypercorn.
 
-``Exchange`` decides; the coroutines here only move bytes. Nothing is read before the
-application calls ``receive()``, so a body that it does not want stays with the client.
-Nothing is held back either: a body message is on the wire before its ``send()`` returns.
-
-The application learns in two ways that a client has gone: ``receive()`` returns
-``http.disconnect``, and ``send()`` raises OSError. If it calls neither, it is left alone.
-A client that closes only its sending side counts as gone once ``receive()`` notices.
-
-There is one extension, for a mock that must fail as networks do. If the scope's
-``extensions`` contain ``sse_toolkit.abort``, an application may send
-``{"type": "sse_toolkit.abort", "reset": bool}`` at any time. What was sent stays sent, the
-response gets no end, and the connection is closed by FIN or by RST. Nothing is logged.
+A body is read only when the application calls ``receive()``, and is sent before ``send()``
+returns. If a client has gone, ``receive()`` returns ``http.disconnect`` and ``send()`` raises
+OSError. A client that closes only its sending side counts as gone once ``receive()`` notices.
 """
+
+# One extension, for a mock that must fail as networks do: if the scope's `extensions` contain
+# `sse_toolkit.abort`, an application may send `{"type": "sse_toolkit.abort", "reset": bool}`
+# at any time. The response gets no end, and FIN or RST closes the connection, without a log.
 
 from __future__ import annotations
 
@@ -123,7 +118,6 @@ class _Channel:
 
 
 async def _serve_connection(app: ASGIApp, scheme: str, stream: ByteStream) -> None:
-    """Serve exchange after exchange, then close the connection."""
     exchange = Exchange()
     close_timeout = 0.0
     try:
@@ -174,11 +168,9 @@ async def _call(app: ASGIApp, scope: dict[str, Any], exchange: Exchange, channel
 def _reset(stream: ByteStream) -> None:
     """Make the close of ``stream``, which must follow, send an RST."""
     # With a linger time of 0, Linux discards unsent data and resets the connection.
-    linger = struct.pack("ii", 1, 0)
     raw = stream.extra(SocketAttribute.raw_socket)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    # On asyncio, anyio sends a FIN before it closes a stream, unless the transport is already
-    # closing. The transport is not public.
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # On asyncio, anyio sends a FIN first, unless the (private) transport is already closing.
     transport = getattr(getattr(stream, "transport_stream", stream), "_transport", None)
     if transport is not None:
         transport.abort()

@@ -1,11 +1,8 @@
 """events -> a bounded log -> the bytes that each subscriber reads next. No I/O.
 
-Each event is encoded once and stored once, in the log. A subscriber's queue is a position
-in the log: the number of the event that it reads next. So a thousand subscribers cost a
-thousand integers, and one that does not read delays nobody.
-
-The log drops its oldest events, by count and by bytes. A subscriber that still needs one of
-them gets the event ``gap``, or SubscriberTooSlow.
+Each event is encoded and stored once. A subscriber's queue is the number of the event that it
+reads next: a thousand subscribers cost a thousand integers, and none delays another. Whoever
+still needs an event that the log has dropped gets the event ``gap``, or SubscriberTooSlow.
 """
 
 from __future__ import annotations
@@ -34,10 +31,8 @@ class ReplayLog:
         for name, value in [("max_events", max_events), ("max_bytes", max_bytes)]:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.first = 0
-        """The number of the oldest event in the log; ``next`` if the log is empty."""
-        self.next = 0
-        """The number of the next event."""
+        self.first = 0  # the oldest event in the log; `next` if the log is empty
+        self.next = 0  # the event to come
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -47,12 +42,7 @@ class ReplayLog:
         self._joined = (0, 0, b"")
 
     def append(self, event: ServerSentEvent) -> str:
-        """Add ``event``; return its ID, which is new if it had none.
-
-        Raises:
-            ValueError: the log has an event with this ID, or ``encode`` refuses the event.
-            TypeError: a field has the wrong type.
-        """
+        """Add ``event``, and raise as ``Broadcast.publish`` does; return its ID."""
         event_id = event.id or self._new_id()
         if event_id in self._numbers:
             raise ValueError(f"an event with the id {event_id!r} is in the log")
@@ -65,15 +55,11 @@ class ReplayLog:
         return event_id
 
     def after(self, last_event_id: str) -> tuple[int, int | None]:
-        """Return the number of the first event to send, and how many before it are lost.
-
-        The latter is None if the ID is unknown.
-        """
+        """Return the first event to send, and how many before it are lost: None if unknown."""
         if (number := self._numbers.get(last_event_id)) is not None:
             return number + 1, 0
         run, _, digits = last_event_id.rpartition("-")
-        # At most ten digits: no run publishes more events, and parsing an unbounded number
-        # is expensive.
+        # At most ten digits: no run publishes more events, and long numbers parse slowly.
         if run and run == self._run and digits.isascii() and digits.isdigit() and len(digits) < 11:
             number = int(digits)
             if number < self.first and last_event_id == f"{run}-{number}":
@@ -98,8 +84,7 @@ class ReplayLog:
 
     def _new_id(self) -> str:
         if not self._run:
-            # Chosen with the first event, not in the constructor, so that processes forked
-            # before it get different runs.
+            # Not in the constructor: processes forked before the first event get other runs.
             self._run = os.urandom(6).hex()
         return f"{self._run}-{self.next}"
 
@@ -133,11 +118,7 @@ class Reader:
             self._number, self._lost = log.after(last_event_id)
 
     def read(self) -> bytes:
-        """Return the next events, joined; ``b""`` if there are none yet.
-
-        Raises:
-            SubscriberTooSlow: too many events wait, and the policy is ``"disconnect"``.
-        """
+        """Return the next events, joined; ``b""`` if there are none yet."""
         log = self._log
         if self._number == log.next and self._lost == 0:
             return b""

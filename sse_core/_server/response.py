@@ -9,14 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Mapping,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
@@ -122,7 +115,6 @@ class EventStreamResponse:
             pass  # the abort itself tells a slow client to reconnect
 
     async def _answer(self, method: str, events: AsyncIterator[Item]) -> None:
-        """Send the head and all events of the producer."""
         send = self._send
         head = {"status": self._status, "headers": list(self._headers)}
         headed = False
@@ -145,9 +137,8 @@ class EventStreamResponse:
                         streaming.cancel()
                         await anyio.lowlevel.checkpoint()
                     if method != "HEAD":  # pragma: no branch  # coverage misses the way out
-                        await send(
-                            _body(self._first)
-                        )  # even if empty: servers wait for it with the head
+                        # Even if empty: servers wait for it with the head.
+                        await send(_body(self._first))
                         if isinstance(events, Subscription):
                             await send.subscribed(events)
                         else:
@@ -178,7 +169,7 @@ class EventStreamResponse:
 
 
 class _ClientGone(Exception):
-    """The server reports a disconnect: "send() should raise OSError"."""
+    """The server's ``send`` has raised OSError: the client has disconnected."""
 
 
 class _Sender:
@@ -187,10 +178,8 @@ class _Sender:
     __slots__ = ("_free", "_send", "since", "waiting")
 
     def __init__(self, send: Send) -> None:
-        self.waiting = False
-        """True while a send is in progress."""
-        self.since = monotonic()
-        """When the send, or the silence after it, began."""
+        self.waiting = False  # True while a send is in progress
+        self.since = monotonic()  # the beginning of that send, or of the silence after it
         self._send = send
         self._free: anyio.Event | None = None  # set by a task that has to wait
 
@@ -212,7 +201,6 @@ class _Sender:
                 self._free = None
 
     async def produced(self, events: AsyncIterator[Item]) -> None:
-        """Send all events of a producer."""
         left = TURN
         async for item in events:
             await self(_body(_encode(item)))
@@ -281,13 +269,10 @@ def _latin1(text: bytes | str) -> bytes:
 
 
 @asynccontextmanager
-async def _closing(events: AsyncIterator[Item]) -> AsyncGenerator[None]:
-    """Close the producer after the block, however that ends, within a time limit.
-
-    Otherwise the rest of a generator runs in some other task when it is collected. The scope
-    is entered first, because a generator may yield inside scopes of its own, and scopes must
-    be left in reverse order.
-    """
+async def _closing(events: AsyncIterator[Item]) -> AsyncIterator[None]:
+    """Close the producer after the block, however that ends, within a time limit."""
+    # Otherwise the rest of a generator runs in some other task when it is collected. The scope
+    # is entered first: a generator may yield inside its own, and scopes nest.
     failure: Exception | None = None
     with anyio.CancelScope() as scope:
         try:

@@ -1,10 +1,9 @@
 """Tell open streams that SIGINT or SIGTERM has asked the process to end.
 
-On shutdown a server waits for open responses, but a stream may never finish, and ASGI gives
-the application no notice in time: ``lifespan.shutdown`` comes after the last response. So
-while streams are open, a handler here precedes the one that was installed, by uvicorn or by
-the event loop, and then calls it. A signal without a handler is left alone, because it ends
-the process immediately.
+On shutdown a server waits for open responses, but a stream may never finish, and ASGI's
+``lifespan.shutdown`` comes after the last response. So while streams are open, a handler here
+precedes the one that uvicorn or the event loop has installed, and then calls it. A signal
+without a handler is left alone, because it ends the process immediately.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from anyio.lowlevel import current_token
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# Under unique keys, because the same function may be there twice. The signal handler copies
-# the values in one step before it iterates over them.
+# Unique keys, because a function may be there twice. The handler copies the values in one step.
 _open: dict[object, Callable[[], None]] = {}
 
 
@@ -49,11 +47,10 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
 
 
 class _Listener:
-    """A signal handler that calls another one afterwards.
+    """A signal handler that calls another one afterwards."""
 
-    Each call of ``_listen`` may need a new one: if a library wraps this handler in its own,
-    that one is wrapped again. With a single function, the two would call each other forever.
-    """
+    # No single function: if a library wraps it in a handler of its own, which `_listen` then
+    # wraps again, the two would call each other forever.
 
     def __init__(self, number: int, handler: Callable[[int, FrameType | None], Any]) -> None:
         self.number = number
@@ -66,11 +63,8 @@ class _Listener:
         self.handler(number, frame)
 
     def missed(self) -> bool:
-        """Return True if the server is shutting down, as uvicorn's ``should_exit`` says.
-
-        uvicorn accepts requests for another 0.1 s. A stream that starts then has missed the
-        signal, and would keep the server running.
-        """
+        """Return True if the server is shutting down, as uvicorn's ``should_exit`` says."""
+        # uvicorn accepts requests for another 0.1 s; such a stream would keep it running.
         return getattr(getattr(self.handler, "__self__", None), "should_exit", False) is True
 
 

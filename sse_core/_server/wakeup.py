@@ -1,9 +1,8 @@
 """A wake-up call shared by many waiting tasks.
 
 asyncio.Event and anyio.Event do the same, but wrap the future in one or two coroutines.
-With thousands of subscribers, those coroutines are a tenth of the cost of an event: they
-are created, traversed by the garbage collector, and no longer in the processor's cache when
-they are needed.
+With thousands of subscribers, those coroutines are a tenth of the cost of an event, because
+of their creation, the garbage collector and the processor's cache.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ class AnyioWakeup:
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.sent = False
-        self.waiting = 0
-        """The number of tasks that wait."""
+        self.waiting = 0  # tasks
         self._event = anyio.Event()
 
     def wait(self) -> Awaitable[Any]:

@@ -301,7 +301,7 @@ def test_publish_leaves_other_things_alone(monkeypatch: pytest.MonkeyPatch) -> N
     """Constants, aliases and what another package defines keep what they say of themselves."""
     names = {"LIMIT": 3, "Text": list[str], "Path": Path, "ServerSentEvent": None}
     names["ServerSentEvent"] = sse_core.ServerSentEvent
-    monkeypatch.setattr(lazy, "_namespaces", dict(lazy._namespaces))
+    monkeypatch.setattr(lazy, "_lazy", dict(lazy._lazy))
     lazy.publish({"__name__": "other", "__all__": list(names), **names})
 
     assert Path.__module__.startswith("pathlib")
