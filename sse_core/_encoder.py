@@ -10,11 +10,8 @@ from __future__ import annotations
 from ._events import ServerSentEvent
 
 MAX_RETRY_DIGITS = 640
-"""The longest ``retry`` value that is read and written unchanged.
-
-By default, CPython's ``int()`` and ``str()`` refuse more than 4,300 digits. A program may
-lower that limit, but not below 640.
-"""
+"""The longest ``retry`` that is read and written unchanged: the least to which a program can
+lower CPython's limit for ``int()`` and ``str()``, 4,300 digits by default."""
 
 
 def encode(event: ServerSentEvent) -> bytes:

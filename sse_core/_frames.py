@@ -1,8 +1,4 @@
-"""bytes -> frames: an event stream cut after its blank lines, and not parsed any further.
-
-For proxies and relays: every byte comes out again, unchanged and in order. Each block of
-lines comes out in one piece, as soon as the blank line after it has arrived.
-"""
+"""bytes -> frames: an event stream cut after its blank lines, and not parsed any further."""
 
 from __future__ import annotations
 
@@ -16,8 +12,7 @@ from ._parser import DEFAULT_MAX_EVENT_SIZE
 _FRAME_END: Final = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _CONTENT: Final = re.compile(rb"[^\r\n]")
 
-# The longest end of a frame, less the byte that has yet to arrive.
-_OVERLAP: Final = 3
+_OVERLAP: Final = 3  # the longest end of a frame, less the byte that has yet to arrive
 
 
 class FrameSplitter:
@@ -36,10 +31,8 @@ class FrameSplitter:
         """True if the next ``receive_data`` will raise."""
         self._max_frame_size = max_frame_size
         self._buffer = bytearray()
-        # The position after the first byte that is not a line end; 0 if there is none.
-        self._content = 0
-        # The position up to which the buffer has been searched, for content or for the end.
-        self._searched = 0
+        self._content = 0  # the position after the first byte that is not a line end, or 0
+        self._searched = 0  # the position up to which content or the end has been searched for
 
     def receive_data(self, data: bytes) -> list[bytes]:
         """Return the frames that ``data`` completes.

@@ -90,11 +90,7 @@ def aiter_events(
 class _AsyncEvents:
     # Not an async generator, because cancellation would end it.
 
-    def __init__(
-        self,
-        parser: EventStreamParser[ServerSentEvent | Comment],
-        chunks: AsyncIterator[Bytes],
-    ) -> None:
+    def __init__(self, parser: EventStreamParser[Any], chunks: AsyncIterator[Bytes]) -> None:
         self._parser = parser
         self._chunks = chunks
         self._items: Iterator[ServerSentEvent | Comment] = iter(())

@@ -1,12 +1,10 @@
 """bytes -> lines -> fields -> events, as the WHATWG defines (HTML, section 9.2.6).
 
-Bytes go in as they arrive from the network, and events come out as soon as their blank
-line has arrived. A carriage return ends a line immediately; a line feed that follows it is
-dropped when it arrives. Between two calls, the parser keeps the beginning of one line, in
-pieces that are joined once, the fields of one event and, for a block that looks like a
-language model's, its first line unparsed. Nothing here does I/O. The only exception raised
-for the stream's contents is EventTooLarge, and the events completed before it are returned
-first.
+An event comes out as soon as its blank line has arrived. A carriage return ends a line
+immediately; a line feed that follows it is dropped. Between two calls, the parser keeps the
+beginning of one line, the fields of one event and, for a block that looks like a language
+model's, its first line unparsed. Nothing here does I/O. A stream's contents raise only
+EventTooLarge, after the events completed before it have been returned.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
     class _ParserOf(Generic[Item]):
-        """Gives the items of the lists a type."""
+        """The type of the items returned."""
 
 else:
 
@@ -52,7 +50,7 @@ _FAST_PATH = True
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = frozenset(["data", "event", "id", "retry"])
 
-# The longest beginning of a line that shows its field and where the value starts.
+# The longest beginning of a line that shows its field, and the start of the value.
 _LONGEST_PREFIX = len(b"retry: ")
 
 # An unfinished line is examined when it has this many bytes, not with every piece.
@@ -148,9 +146,8 @@ class EventStreamParser(_ParserOf["Item"]):
         if max_event_size is not None and max_event_size < 0:
             raise ValueError(f"max_event_size must not be negative, got {max_event_size}")
         self._limit = maxsize if max_event_size is None else max_event_size
-        # The most bytes of blocks that the fast path takes. `_fast_size`: of any blocks, where
-        # a byte is charged as three at most, in U+FFFD, and each block for a second line.
-        # `_fast_limit`: of blocks with one data line and no U+FFFD, where a byte is charged as one.
+        # The most bytes that the fast path takes. `_fast_limit`: one data line, no U+FFFD, so
+        # a byte is charged as one. `_fast_size`: charged as up to three, and a second line.
         self._fast_limit = self._limit if _FAST_PATH else 0
         self._fast_size = max(0, self._fast_limit - LINE_COST) // 3
         self._comments = comments
@@ -167,16 +164,15 @@ class EventStreamParser(_ParserOf["Item"]):
         self._signalled = False
         self._size = 0
 
-        # The line under construction, preceded by the previous line if `_holds` says so, and
-        # the length at which it is examined. A list of pieces would take eight times the
-        # memory if each were one byte.
+        # The line under construction, after the previous line if `_holds` says so, and the length
+        # at which it is examined. A list of one-byte pieces would take eight times the memory.
         self._buffer = bytearray()
         self._short_line = min(self._limit, _SHORT_LINE)
         self._look_at = self._short_line
         self._hold = min(self._fast_size, _SHORT_LINE)
 
-        # True if the next bytes need `_begin`: at the start of the stream, where `_start` is
-        # part of a byte order mark; after a carriage return; after a failure; after the end.
+        # True if the next bytes need `_begin`: at the start, where `_start` is part of a byte
+        # order mark; after a carriage return, a failure or the end.
         self._expecting = True
         self._start = b""
         self._after_cr = False
@@ -293,12 +289,9 @@ class EventStreamParser(_ParserOf["Item"]):
         return event
 
     def _receive_blocks(self, data: bytes | bytearray, items: list[Any]) -> bytes | bytearray:
-        """The fast path: take blocks of one data line; return the bytes after them.
-
-        Language models send nothing else. If everything up to the last blank line consists of
-        such blocks, one split at the text between two values does the work in C. The split was
-        right if no value contains a line end; otherwise nothing is taken.
-        """
+        """The fast path: take blocks of one data line; return the bytes after them."""
+        # Language models send nothing else, and one split does the work in C. It was right if
+        # no value contains a line end; otherwise nothing is taken.
         gap = b"\r\n\r\n" if 13 in data else b"\n\n"
         end = data.rfind(gap)
         if not 0 < end <= self._fast_limit:
@@ -352,12 +345,9 @@ class EventStreamParser(_ParserOf["Item"]):
         return self._receive_blocks(data, items) if data[:6] == b"data: " else data
 
     def _holds(self, data: bytes | bytearray) -> bool:
-        """Return True if the rest is the first line of a plain block, and part of the second.
-
-        It is held unparsed, so that the next read can take the fast path from its first byte.
-        It is too small to exceed the limit. Other lines are not held, because ``retry`` and
-        comments must be reported immediately.
-        """
+        """Return True if the rest is the first line of a plain block, and part of the second."""
+        # Held unparsed, it lets the next read take the fast path. It is too small to exceed the
+        # limit. Other lines are not held: `retry` and comments must be reported immediately.
         return (
             not self._size
             and data.find(10, data.find(10) + 1) < 0
@@ -372,8 +362,7 @@ class EventStreamParser(_ParserOf["Item"]):
             end = data.rfind(10) + 1
             rest = data[end:]
             data = data[:end]
-        # Decoded in one call: a UTF-8 sequence contains no line end, so the result is the same
-        # as for decoding the whole stream.
+        # The same as decoding the whole stream, because a UTF-8 sequence contains no line end.
         lines = data.decode("utf-8", "replace").split("\n")
         lines.pop()
         # Far from the limit, only the lines after the last blank line need measuring.
@@ -389,8 +378,7 @@ class EventStreamParser(_ParserOf["Item"]):
         retry, signalled = self._retry, self._signalled
         for line in lines:
             if not line:
-                # "Set the last event ID string of the event source to the value of the last
-                # event ID buffer", and only then check whether there is any data.
+                # "Set the last event ID string of the event source", and only then look for data.
                 self._last_event_id = id_buffer
                 if fields or (signalled and self._dispatch_empty):
                     text = "\n".join(fields)
@@ -406,8 +394,7 @@ class EventStreamParser(_ParserOf["Item"]):
                     event_type = value
                     signalled = True
                 elif name == "id":
-                    # "If the field value does not contain U+0000 NULL, then set the last
-                    # event ID buffer to the field value. Otherwise, ignore the field."
+                    # "If the field value does not contain U+0000 NULL"
                     if "\0" not in value:
                         id_buffer = value
                     signalled = True
@@ -435,8 +422,7 @@ class EventStreamParser(_ParserOf["Item"]):
     ) -> bytes | bytearray:
         """Take the rest of the block under construction, if it is easy to recognize."""
         if self._size > len(data):
-            # This read probably lies inside a large event, so take whole data lines first:
-            # searching many short lines for the end takes longer than taking them.
+            # Probably the middle of a large event: many lines are taken faster than searched.
             data = self._receive_data_lines(data)
         end = data.find(b"\n\n") + 2
         if end < 2 or end > _SMALL_BLOCK or 13 in data[:end]:

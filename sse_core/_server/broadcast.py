@@ -115,14 +115,8 @@ class Broadcast:
 
     def _next_wakeup(self) -> Wakeup:
         self._check_thread()
-        if (wakeup := self._wakeup) is None:
-            wakeup = self._wakeup = new_wakeup()
-        return wakeup
-
-    def _drop_unused(self, wakeup: Wakeup) -> None:
-        # An event loop may end and another may start, which needs a new call.
-        if not wakeup.waiting and self._wakeup is wakeup:
-            self._wakeup = None
+        self._wakeup = self._wakeup or new_wakeup()
+        return self._wakeup
 
     def _wake_all(self) -> None:
         wakeup, self._wakeup = self._wakeup, None
@@ -208,4 +202,6 @@ class Subscription:
         wakeup, self._wakeup = self._wakeup, None
         if wakeup is not None and not wakeup.sent:
             wakeup.stop_waiting(waiter)
-            self._broadcast._drop_unused(wakeup)
+            # An event loop may end and another may start, which needs a new call.
+            if not wakeup.waiting and self._broadcast._wakeup is wakeup:
+                self._broadcast._wakeup = None

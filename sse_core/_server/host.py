@@ -184,11 +184,9 @@ async def _read(stream: ByteStream) -> bytes:
 
 
 async def _drain(stream: ByteStream) -> None:
-    """Close the sending side, and read until the client has closed the connection too.
-
-    If a socket is closed with unread bytes, TCP resets the connection, and a client that is
-    still sending may lose the response (RFC 9112, 9.6).
-    """
+    """Close the sending side, and read until the client has closed the connection too."""
+    # If a socket is closed with unread bytes, TCP resets the connection, and a client that is
+    # still sending may lose the response (RFC 9112, 9.6).
     with anyio.move_on_after(LINGER):
         with suppress(NotImplementedError, *_GONE):  # TLS does this in aclose()
             await stream.send_eof()

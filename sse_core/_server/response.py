@@ -210,10 +210,8 @@ class _Sender:
                 await anyio.lowlevel.checkpoint()
 
     async def subscribed(self, events: Subscription) -> None:
-        """The same for a subscription, of which there may be thousands: no objects per event.
-
-        It yields the event loop by itself: nothing is published while it runs, so it soon waits.
-        """
+        """The same for a subscription, of which there may be thousands: no objects per event."""
+        # It yields the event loop by itself: nothing is published meanwhile, so it soon waits.
         send = self._send
         while (data := events._read()) is not None:
             if not data:

@@ -1,4 +1,4 @@
-"""Run tasks beside a block of code, for as long as it runs."""
+"""Tasks beside a block of code."""
 
 from __future__ import annotations
 
