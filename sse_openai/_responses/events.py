@@ -13,14 +13,7 @@ Their effect on a response is in ``stream.py``.
 
 from __future__ import annotations
 
-from .fields import (
-    Field,
-    as_int,
-    as_object,
-    as_objects,
-    as_optional_text,
-    as_text,
-)
+from .fields import Field, as_int, as_object, as_objects, as_optional_text, as_text
 from .response import Response
 from .typed import TypedEvent
 
@@ -48,8 +41,9 @@ class ResponseStreamEvent(TypedEvent):
     command_index = Field(as_int)
     """The index of the command in a shell call."""
 
-    def __init_subclass__(cls, types: tuple[str, ...] = ()) -> None:
-        EVENTS.update(dict.fromkeys(types, cls))
+    def __init_subclass__(cls, type: str = "") -> None:
+        if type:
+            EVENTS[f"response.{type}"] = cls
 
 
 class UnknownEvent(ResponseStreamEvent):
@@ -71,76 +65,83 @@ class _DeltaEvent(ResponseStreamEvent):
     """Text to append; for arguments it is a piece of JSON."""
 
 
-class ResponseCreatedEvent(ResponseLifecycleEvent, types=("response.created",)):
+class _PartEvent(ResponseStreamEvent):
+    part = Field(as_object)
+    """The part; still empty when it is added."""
+
+
+class _TextDoneEvent(ResponseStreamEvent):
+    text = Field(as_text)
+    """The whole text."""
+
+
+class _ArgumentsDoneEvent(ResponseStreamEvent):
+    arguments = Field(as_text)
+    """JSON text."""
+
+
+class ResponseCreatedEvent(ResponseLifecycleEvent, type="created"):
     """``response.created``: the first event."""
 
 
-class ResponseQueuedEvent(ResponseLifecycleEvent, types=("response.queued",)):
+class ResponseQueuedEvent(ResponseLifecycleEvent, type="queued"):
     """``response.queued``: the response waits for its turn."""
 
 
-class ResponseInProgressEvent(ResponseLifecycleEvent, types=("response.in_progress",)):
+class ResponseInProgressEvent(ResponseLifecycleEvent, type="in_progress"):
     """``response.in_progress``: the model is working."""
 
 
-class ResponseCompletedEvent(ResponseLifecycleEvent, types=("response.completed",)):
+class ResponseCompletedEvent(ResponseLifecycleEvent, type="completed"):
     """``response.completed``: the end; the response is whole."""
 
 
-class ResponseFailedEvent(ResponseLifecycleEvent, types=("response.failed",)):
+class ResponseFailedEvent(ResponseLifecycleEvent, type="failed"):
     """``response.failed``: the end; ``response.error`` gives the reason."""
 
 
-class ResponseIncompleteEvent(ResponseLifecycleEvent, types=("response.incomplete",)):
+class ResponseIncompleteEvent(ResponseLifecycleEvent, type="incomplete"):
     """``response.incomplete``: the end; ``response.incomplete_details`` gives the reason."""
 
 
-class ResponseOutputItemAddedEvent(ResponseStreamEvent, types=("response.output_item.added",)):
+class ResponseOutputItemAddedEvent(ResponseStreamEvent, type="output_item.added"):
     """``response.output_item.added``: an output item begins."""
 
     item = Field(as_object)
     """The item, still empty."""
 
 
-class ResponseOutputItemDoneEvent(ResponseStreamEvent, types=("response.output_item.done",)):
+class ResponseOutputItemDoneEvent(ResponseStreamEvent, type="output_item.done"):
     """``response.output_item.done``: an output item is whole."""
 
     item = Field(as_object)
     """The message, function call, or other item."""
 
 
-class ResponseContentPartAddedEvent(ResponseStreamEvent, types=("response.content_part.added",)):
+class ResponseContentPartAddedEvent(_PartEvent, type="content_part.added"):
     """``response.content_part.added``: a part of an item's content begins."""
 
-    part = Field(as_object)
-    """The part, still empty."""
 
-
-class ResponseContentPartDoneEvent(ResponseStreamEvent, types=("response.content_part.done",)):
+class ResponseContentPartDoneEvent(_PartEvent, type="content_part.done"):
     """``response.content_part.done``: a part of an item's content is whole."""
 
-    part = Field(as_object)
-    """Text, refusal or reasoning text."""
 
-
-class ResponseTextDeltaEvent(_DeltaEvent, types=("response.output_text.delta",)):
+class ResponseTextDeltaEvent(_DeltaEvent, type="output_text.delta"):
     """``response.output_text.delta``: more text of a message."""
 
     logprobs = Field(as_objects)
     """Those of its tokens, if requested."""
 
 
-class ResponseTextDoneEvent(ResponseStreamEvent, types=("response.output_text.done",)):
+class ResponseTextDoneEvent(_TextDoneEvent, type="output_text.done"):
     """``response.output_text.done``: a text is whole."""
 
-    text = Field(as_text)
-    """The whole text."""
     logprobs = Field(as_objects)
     """Those of its tokens, if requested."""
 
 
 class ResponseOutputTextAnnotationAddedEvent(
-    ResponseStreamEvent, types=("response.output_text.annotation.added",)
+    ResponseStreamEvent, type="output_text.annotation.added"
 ):
     """``response.output_text.annotation.added``: a citation in a text."""
 
@@ -150,116 +151,84 @@ class ResponseOutputTextAnnotationAddedEvent(
     """The source of the text."""
 
 
-class ResponseRefusalDeltaEvent(_DeltaEvent, types=("response.refusal.delta",)):
+class ResponseRefusalDeltaEvent(_DeltaEvent, type="refusal.delta"):
     """``response.refusal.delta``: more of a refusal."""
 
 
-class ResponseRefusalDoneEvent(ResponseStreamEvent, types=("response.refusal.done",)):
+class ResponseRefusalDoneEvent(ResponseStreamEvent, type="refusal.done"):
     """``response.refusal.done``: a refusal is whole."""
 
     refusal = Field(as_text)
     """The whole text."""
 
 
-class ResponseReasoningSummaryPartAddedEvent(
-    ResponseStreamEvent, types=("response.reasoning_summary_part.added",)
-):
+class ResponseReasoningSummaryPartAddedEvent(_PartEvent, type="reasoning_summary_part.added"):
     """``response.reasoning_summary_part.added``: a part of a reasoning summary begins."""
 
-    part = Field(as_object)
-    """The part, still empty."""
 
-
-class ResponseReasoningSummaryPartDoneEvent(
-    ResponseStreamEvent, types=("response.reasoning_summary_part.done",)
-):
+class ResponseReasoningSummaryPartDoneEvent(_PartEvent, type="reasoning_summary_part.done"):
     """``response.reasoning_summary_part.done``: a part of a reasoning summary has ended."""
 
-    part = Field(as_object)
-    """The whole part."""
     status = Field(as_optional_text)
     """``incomplete`` if it was cut off."""
 
 
-class ResponseReasoningSummaryTextDeltaEvent(
-    _DeltaEvent, types=("response.reasoning_summary_text.delta",)
-):
+class ResponseReasoningSummaryTextDeltaEvent(_DeltaEvent, type="reasoning_summary_text.delta"):
     """``response.reasoning_summary_text.delta``: more of a reasoning summary."""
 
 
-class ResponseReasoningSummaryTextDoneEvent(
-    ResponseStreamEvent, types=("response.reasoning_summary_text.done",)
-):
+class ResponseReasoningSummaryTextDoneEvent(_TextDoneEvent, type="reasoning_summary_text.done"):
     """``response.reasoning_summary_text.done``: the text of such a part is whole."""
 
-    text = Field(as_text)
-    """The whole text."""
 
-
-class ResponseReasoningTextDeltaEvent(_DeltaEvent, types=("response.reasoning_text.delta",)):
+class ResponseReasoningTextDeltaEvent(_DeltaEvent, type="reasoning_text.delta"):
     """``response.reasoning_text.delta``: more of the reasoning itself."""
 
 
-class ResponseReasoningTextDoneEvent(ResponseStreamEvent, types=("response.reasoning_text.done",)):
+class ResponseReasoningTextDoneEvent(_TextDoneEvent, type="reasoning_text.done"):
     """``response.reasoning_text.done``: a text of the reasoning itself is whole."""
 
-    text = Field(as_text)
-    """The whole text."""
 
-
-class ResponseFunctionCallArgumentsDeltaEvent(
-    _DeltaEvent, types=("response.function_call_arguments.delta",)
-):
+class ResponseFunctionCallArgumentsDeltaEvent(_DeltaEvent, type="function_call_arguments.delta"):
     """``response.function_call_arguments.delta``: more of a function call's arguments."""
 
 
 class ResponseFunctionCallArgumentsDoneEvent(
-    ResponseStreamEvent, types=("response.function_call_arguments.done",)
+    _ArgumentsDoneEvent, type="function_call_arguments.done"
 ):
     """``response.function_call_arguments.done``: a function call's arguments are whole."""
 
     name = Field(as_optional_text)
     """The name of the function; only newer streams have it."""
-    arguments = Field(as_text)
-    """JSON text."""
 
 
-class ResponseCustomToolCallInputDeltaEvent(
-    _DeltaEvent, types=("response.custom_tool_call_input.delta",)
-):
+class ResponseCustomToolCallInputDeltaEvent(_DeltaEvent, type="custom_tool_call_input.delta"):
     """``response.custom_tool_call_input.delta``: more of the input of a custom tool."""
 
 
-class ResponseCustomToolCallInputDoneEvent(
-    ResponseStreamEvent, types=("response.custom_tool_call_input.done",)
-):
+class ResponseCustomToolCallInputDoneEvent(ResponseStreamEvent, type="custom_tool_call_input.done"):
     """``response.custom_tool_call_input.done``: the input of a custom tool is whole."""
 
     input = Field(as_text)
     """The whole text."""
 
 
-class ResponseMcpCallArgumentsDeltaEvent(_DeltaEvent, types=("response.mcp_call_arguments.delta",)):
+class ResponseMcpCallArgumentsDeltaEvent(_DeltaEvent, type="mcp_call_arguments.delta"):
     """``response.mcp_call_arguments.delta``: more of the arguments for a tool of an MCP server."""
 
 
-class ResponseMcpCallArgumentsDoneEvent(
-    ResponseStreamEvent, types=("response.mcp_call_arguments.done",)
-):
+class ResponseMcpCallArgumentsDoneEvent(_ArgumentsDoneEvent, type="mcp_call_arguments.done"):
     """``response.mcp_call_arguments.done``: the arguments for a tool of an MCP server are whole."""
-
-    arguments = Field(as_text)
-    """JSON text."""
 
 
 class ResponseCodeInterpreterCallCodeDeltaEvent(
-    _DeltaEvent, types=("response.code_interpreter_call_code.delta",)
+    _DeltaEvent, type="code_interpreter_call_code.delta"
 ):
     """``response.code_interpreter_call_code.delta``: more code for the code interpreter."""
 
 
 class ResponseCodeInterpreterCallCodeDoneEvent(
-    ResponseStreamEvent, types=("response.code_interpreter_call_code.done",)
+    ResponseStreamEvent, type="code_interpreter_call_code.done"
 ):
     """``response.code_interpreter_call_code.done``: the code for the code interpreter is whole."""
 
@@ -268,7 +237,7 @@ class ResponseCodeInterpreterCallCodeDoneEvent(
 
 
 class ResponseImageGenCallPartialImageEvent(
-    ResponseStreamEvent, types=("response.image_generation_call.partial_image",)
+    ResponseStreamEvent, type="image_generation_call.partial_image"
 ):
     """``response.image_generation_call.partial_image``: an image, as far as it is generated."""
 
@@ -286,22 +255,18 @@ class ResponseImageGenCallPartialImageEvent(
     """Such as ``png``."""
 
 
-class ResponseShellCallCommandAddedEvent(
-    ResponseStreamEvent, types=("response.shell_call_command.added",)
-):
+class ResponseShellCallCommandAddedEvent(ResponseStreamEvent, type="shell_call_command.added"):
     """``response.shell_call_command.added``: a command of a shell call begins."""
 
     command = Field(as_text)
     """Its beginning."""
 
 
-class ResponseShellCallCommandDeltaEvent(_DeltaEvent, types=("response.shell_call_command.delta",)):
+class ResponseShellCallCommandDeltaEvent(_DeltaEvent, type="shell_call_command.delta"):
     """``response.shell_call_command.delta``: more of a command."""
 
 
-class ResponseShellCallCommandDoneEvent(
-    ResponseStreamEvent, types=("response.shell_call_command.done",)
-):
+class ResponseShellCallCommandDoneEvent(ResponseStreamEvent, type="shell_call_command.done"):
     """``response.shell_call_command.done``: a command is whole."""
 
     command = Field(as_text)
@@ -309,7 +274,7 @@ class ResponseShellCallCommandDoneEvent(
 
 
 class ResponseShellCallOutputContentDeltaEvent(
-    ResponseStreamEvent, types=("response.shell_call_output_content.delta",)
+    ResponseStreamEvent, type="shell_call_output_content.delta"
 ):
     """``response.shell_call_output_content.delta``: more output of a command."""
 
@@ -318,7 +283,7 @@ class ResponseShellCallOutputContentDeltaEvent(
 
 
 class ResponseShellCallOutputContentDoneEvent(
-    ResponseStreamEvent, types=("response.shell_call_output_content.done",)
+    ResponseStreamEvent, type="shell_call_output_content.done"
 ):
     """``response.shell_call_output_content.done``: the whole output of a command."""
 
@@ -326,59 +291,47 @@ class ResponseShellCallOutputContentDoneEvent(
     """Each with ``outcome``, ``stdout`` and ``stderr``."""
 
 
-class ResponseAudioDeltaEvent(ResponseStreamEvent, types=("response.audio.delta",)):
+class ResponseAudioDeltaEvent(ResponseStreamEvent, type="audio.delta"):
     """``response.audio.delta``: more sound."""
 
     delta = Field(as_text)
     """Base64; each piece is encoded separately."""
 
 
-class ResponseAudioDoneEvent(ResponseStreamEvent, types=("response.audio.done",)):
+class ResponseAudioDoneEvent(ResponseStreamEvent, type="audio.done"):
     """``response.audio.done``: the sound is whole."""
 
 
-class ResponseAudioTranscriptDeltaEvent(_DeltaEvent, types=("response.audio.transcript.delta",)):
+class ResponseAudioTranscriptDeltaEvent(_DeltaEvent, type="audio.transcript.delta"):
     """``response.audio.transcript.delta``: more of the transcript."""
 
 
-class ResponseAudioTranscriptDoneEvent(
-    ResponseStreamEvent, types=("response.audio.transcript.done",)
-):
+class ResponseAudioTranscriptDoneEvent(ResponseStreamEvent, type="audio.transcript.done"):
     """``response.audio.transcript.done``: the transcript is whole."""
 
 
-class ResponseItemStatusEvent(
-    ResponseStreamEvent,
-    types=(
-        "response.web_search_call.in_progress",
-        "response.web_search_call.searching",
-        "response.web_search_call.completed",
-        "response.file_search_call.in_progress",
-        "response.file_search_call.searching",
-        "response.file_search_call.completed",
-        "response.code_interpreter_call.in_progress",
-        "response.code_interpreter_call.interpreting",
-        "response.code_interpreter_call.completed",
-        "response.image_generation_call.in_progress",
-        "response.image_generation_call.generating",
-        "response.image_generation_call.completed",
-        "response.mcp_call.in_progress",
-        "response.mcp_call.completed",
-        "response.mcp_call.failed",
-        "response.mcp_list_tools.in_progress",
-        "response.mcp_list_tools.completed",
-        "response.mcp_list_tools.failed",
-        "response.compaction.compacting",
-    ),
-):
+class ResponseItemStatusEvent(ResponseStreamEvent):
     """A hosted tool reports its progress, such as ``response.web_search_call.searching``.
 
-    One class for all events that carry only a type, with the tool and its status in it: those of ``web_search_call``, ``file_search_call``,
-    ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``, ``mcp_list_tools``
-    and ``compaction``.
+    One class for all events that say everything in their type: those of ``web_search_call``,
+    ``file_search_call``, ``code_interpreter_call``, ``image_generation_call``, ``mcp_call``,
+    ``mcp_list_tools`` and ``compaction``.
     """
 
     @property
     def status(self) -> str:
         """The last part of the type, such as ``in_progress``, ``searching`` or ``completed``."""
         return self.type.rpartition(".")[2]
+
+
+for _tool, _statuses in {
+    "web_search_call": "in_progress searching completed",
+    "file_search_call": "in_progress searching completed",
+    "code_interpreter_call": "in_progress interpreting completed",
+    "image_generation_call": "in_progress generating completed",
+    "mcp_call": "in_progress completed failed",
+    "mcp_list_tools": "in_progress completed failed",
+    "compaction": "compacting",
+}.items():
+    for _status in _statuses.split():
+        EVENTS[f"response.{_tool}.{_status}"] = ResponseItemStatusEvent
