@@ -77,10 +77,9 @@ def _move(value: Any, public: str) -> Any:
     # Annotations are evaluated in the namespace of `__module__`: done before it changes.
     annotations = vars(value).get("__annotations__", {})
     for name, text in annotations.items():
-        if isinstance(text, str):
-            try:
-                annotations[name] = eval(text, vars(sys.modules[old]))
-            except NameError:
-                continue  # imported for type checkers only
+        try:
+            annotations[name] = eval(text, vars(sys.modules[old])) if type(text) is str else text
+        except NameError:
+            continue  # imported for type checkers only
     value.__module__ = public
     return value
