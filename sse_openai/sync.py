@@ -22,7 +22,7 @@ from sse_core.sync import Client as HTTPClient
 from sse_core.sync import EventStream
 
 from ._chat.chunks import ChatCompletionChunk
-from ._chat.live import BlockingChat
+from ._chat.live import BlockingChat, EventIterator
 from ._endpoint.base import BaseClient
 from ._endpoint.conversation import (
     ChatConversation,
@@ -92,7 +92,7 @@ class _Stream(Conversation[Item]):
         at_once(self._close())
 
 
-class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, BlockingChat):
+class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation[EventIterator], BlockingChat):
     """One streamed chat completion, from ``stream_chat`` or ``Client.chat``.
 
     ``POST /chat/completions`` of the API reference.

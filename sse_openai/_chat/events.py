@@ -106,7 +106,7 @@ class ToolCallDone:
     """A tool call is complete: its arguments are valid JSON, or empty.
 
     Emitted when the next call begins, or when the choice finishes. A call that was cut off,
-    or whose arguments are not JSON, is never done. It comes from ``tool_calls``, and its names are those of openai-python's event.
+    or whose arguments are not JSON, is never done. The names are those of openai-python.
     """
 
     type: ClassVar[Literal["tool_calls.function.arguments.done"]] = (

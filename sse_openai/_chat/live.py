@@ -41,7 +41,8 @@ _TextEvent: TypeAlias = type[ContentDelta] | type[ReasoningDelta] | type[Refusal
 class ChatEvents:
     """Turns the chunks of one chat completion into events; ``events()`` of a stream uses it.
 
-    It takes chunks as ``ChatStream.receive_event`` returns them. Only text, tool calls, finish reasons and usage become events.
+    It takes chunks as ``ChatStream.receive_event`` returns them. Only text, tool calls, finish
+    reasons and usage become events.
     """
 
     def __init__(self) -> None:
@@ -139,12 +140,28 @@ class _LiveChoice:
         return ToolCallDone(self._index, index, call.id, call.name, text, value, call.custom)
 
 
-class Chat:
+Events = TypeVar("Events")
+
+
+class Chat(Generic[Events]):
     """A chat that is being read: its state, whatever brings its events."""
 
     def __init__(self, loads: Callable[[str], Any]) -> None:
         self._chat = ChatStream(loads=loads)
-        self._event_iterator: Any = None
+        self._event_iterator: Events | None = None
+
+    @abstractmethod
+    def _iterate(self) -> Events: ...
+
+    def events(self) -> Events:
+        """Iterate over what the chunks mean: text, tool calls, finish reasons, usage.
+
+        Every call returns the same iterator. Chunks that you have already read from the
+        stream itself produce no events.
+        """
+        if self._event_iterator is None:
+            self._event_iterator = self._iterate()
+        return self._event_iterator
 
     @property
     def completion(self) -> ChatCompletion:
@@ -162,18 +179,11 @@ class Chat:
         return self._chat.complete
 
 
-class BlockingChat(Chat):
+class BlockingChat(Chat["EventIterator"]):
     """A chat whose chunks come from a blocking iterator."""
 
-    def events(self) -> EventIterator:
-        """Iterate over what the chunks mean: text, tool calls, finish reasons, usage.
-
-        Every call returns the same iterator. Chunks that you have already read from the
-        stream itself produce no events.
-        """
-        self._event_iterator = self._event_iterator or EventIterator(self)
-        found: EventIterator = self._event_iterator
-        return found
+    def _iterate(self) -> EventIterator:
+        return EventIterator(self)
 
     def __iter__(self) -> Self:
         return self
@@ -183,18 +193,11 @@ class BlockingChat(Chat):
         """Return the next chunk."""
 
 
-class AsyncChat(Chat):
+class AsyncChat(Chat["AsyncEventIterator"]):
     """A chat whose chunks come from an asynchronous iterator."""
 
-    def events(self) -> AsyncEventIterator:
-        """Iterate over what the chunks mean: text, tool calls, finish reasons, usage.
-
-        Every call returns the same iterator. Chunks that you have already read from the
-        stream itself produce no events.
-        """
-        self._event_iterator = self._event_iterator or AsyncEventIterator(self)
-        found: AsyncEventIterator = self._event_iterator
-        return found
+    def _iterate(self) -> AsyncEventIterator:
+        return AsyncEventIterator(self)
 
     def __aiter__(self) -> Self:
         return self
@@ -204,7 +207,7 @@ class AsyncChat(Chat):
         """Return the next chunk."""
 
 
-AnyChat = TypeVar("AnyChat", bound=Chat)
+AnyChat = TypeVar("AnyChat", bound=Chat[Any])
 
 
 class _Waiting(Generic[AnyChat]):

@@ -17,41 +17,40 @@ from sse_core import EventStreamParser, ServerSentEvent
 
 from .._text import loads
 from .chunks import ChatCompletionChunk
-from .live import AsyncChat, BlockingChat, Chat
+from .live import AsyncChat, AsyncEventIterator, BlockingChat, Chat, EventIterator, Events
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
-class _Reader(Chat):
+class _Reader(Chat[Events]):
     """What both readers share: everything but waiting for bytes."""
 
     def __init__(self, loads: Callable[[str], Any]) -> None:
         super().__init__(loads)
         self._parser = EventStreamParser()
-        self._events: Iterator[ServerSentEvent] = iter(())
+        self._read: Iterator[ServerSentEvent] = iter(())
         self._ended = False
 
     def _next_chunk(self) -> ChatCompletionChunk | None:
         """Return the next chunk of the bytes received; None if more are needed."""
-        for event in self._events:
+        for event in self._read:
             if chunk := self._chat.receive_event(event):
                 return chunk
         self._ended = self._ended or self._chat.done
         return None
 
     def _receive(self, data: Bytes) -> None:
-        self._events = iter(self._parser.receive_data(data))
+        self._read = iter(self._parser.receive_data(data))
 
     def _end(self) -> None:
         self._ended = True
         self._chat.receive_eof()
 
 
-class ChatReader(_Reader, BlockingChat):
+class ChatReader(_Reader[EventIterator], BlockingChat):
     """An iterator over the chunks of one chat completion, from ``read_chat``.
 
-    It reads by the rules of docs/maintainers/openai.md and raises the errors of ``ChatStream``;
-    ``completion`` stays available after an error.
+    It raises the errors of ``ChatStream``; ``completion`` stays available after an error.
     """
 
     def __init__(self, chunks: Iterable[Bytes], loads: Callable[[str], Any]) -> None:
@@ -75,11 +74,10 @@ class ChatReader(_Reader, BlockingChat):
         return chunk
 
 
-class AsyncChatReader(_Reader, AsyncChat):
+class AsyncChatReader(_Reader[AsyncEventIterator], AsyncChat):
     """An iterator over the chunks of one chat completion, from ``aread_chat``.
 
-    It reads by the rules of docs/maintainers/openai.md and raises the errors of ``ChatStream``;
-    ``completion`` stays available after an error.
+    It raises the errors of ``ChatStream``; ``completion`` stays available after an error.
     """
 
     def __init__(self, chunks: AsyncIterable[Bytes], loads: Callable[[str], Any]) -> None:
@@ -106,8 +104,6 @@ class AsyncChatReader(_Reader, AsyncChat):
 def read_chat(chunks: Iterable[Bytes], *, loads: Callable[[str], Any] = loads) -> ChatReader:
     """Read a chat completion from the body of a response, received with any HTTP client.
 
-    The rules are O3 to O25 of docs/maintainers/openai.md.
-
     Args:
         chunks: the body as bytes, cut anywhere. Not lines: HTTP clients also split lines
             at characters that do not end a line in an event stream.
@@ -124,8 +120,6 @@ def aread_chat(
     chunks: AsyncIterable[Bytes], *, loads: Callable[[str], Any] = loads
 ) -> AsyncChatReader:
     """Read a chat completion from an asynchronous iterable of bytes, as ``read_chat`` does.
-
-    The rules are those of docs/maintainers/openai.md.
 
     Cancelling ``anext()`` loses nothing that was read. ``chunks`` decides if more can be read
     afterwards: an asynchronous generator has ended, which raises ``StreamTruncated``.

@@ -34,8 +34,7 @@ _CHUNK = "chat.completion.chunk"
 class ChatStream:
     """Reads the events of one streamed chat completion and folds them into the answer so far.
 
-    It reads ``POST /chat/completions`` of the API reference by the rules O3 to O25 of
-    docs/maintainers/openai.md.
+    The events answer ``POST /chat/completions`` of the API reference.
 
     Args:
         loads: decodes JSON text, as ``orjson.loads`` does; the standard library's decoder

@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
-from sse_core import Timeout
+from sse_core import NOT_GIVEN, NotGiven, Timeout
 
 from .conversation import ChatConversation, ResponseConversation
 from .request import DEFAULT_TIMEOUT, Endpoint, chat_request, endpoint_of, responses_request
 
-AnyChat = TypeVar("AnyChat", bound=ChatConversation)
+AnyChat = TypeVar("AnyChat", bound=ChatConversation[Any])
 AnyResponse = TypeVar("AnyResponse", bound=ResponseConversation)
 
 
@@ -73,7 +73,7 @@ class BaseClient(Generic[AnyChat, AnyResponse]):
         *,
         model: str,
         messages: Iterable[Mapping[str, Any]],
-        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        timeout: Timeout | float | NotGiven | None = NOT_GIVEN,
         **request_fields: Any,
     ) -> AnyChat:
         """Ask for one streamed chat completion.
@@ -95,7 +95,7 @@ class BaseClient(Generic[AnyChat, AnyResponse]):
         model: str,
         input: Any,
         resume: bool = False,
-        timeout: Timeout | float | None = DEFAULT_TIMEOUT,
+        timeout: Timeout | float | NotGiven | None = NOT_GIVEN,
         **request_fields: Any,
     ) -> AnyResponse:
         """Ask for one streamed response.
@@ -121,5 +121,5 @@ class BaseClient(Generic[AnyChat, AnyResponse]):
             **self._options,
         )
 
-    def _timeout_for(self, timeout: Timeout | float | None) -> Timeout:
-        return self._timeout if timeout is DEFAULT_TIMEOUT else Timeout.of(timeout)
+    def _timeout_for(self, timeout: Timeout | float | NotGiven | None) -> Timeout:
+        return self._timeout if timeout is NOT_GIVEN else Timeout.of(timeout)

@@ -15,7 +15,7 @@ from sse_core import Client as HTTPClient
 from sse_core import EventStream, Request, ServerSentEvent, Timeout
 
 from .._chat.chunks import ChatCompletionChunk
-from .._chat.live import AsyncChat
+from .._chat.live import AsyncChat, AsyncEventIterator
 from .._responses.events import ResponseStreamEvent
 from .base import BaseClient
 from .conversation import ChatConversation, Conversation, Item, ResponseConversation
@@ -70,7 +70,9 @@ class _Stream(Conversation[Item]):
         await self._close()
 
 
-class ChatEventStream(_Stream[ChatCompletionChunk], ChatConversation, AsyncChat):
+class ChatEventStream(
+    _Stream[ChatCompletionChunk], ChatConversation[AsyncEventIterator], AsyncChat
+):
     """One streamed chat completion, from ``stream_chat`` or ``Client.chat``.
 
     ``POST /chat/completions`` of the API reference.

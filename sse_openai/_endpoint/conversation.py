@@ -21,7 +21,7 @@ from sse_core import (
 )
 
 from .._chat.chunks import ChatCompletionChunk
-from .._chat.live import Chat
+from .._chat.live import Chat, Events
 from .._chat.stream import ChatStream
 from .._errors import APIError, api_error, request_id
 from .._rate_limit import RateLimit, rate_limit
@@ -203,7 +203,7 @@ class Conversation(Generic[Item]):
             await self._io.close(self._events)
 
 
-class ChatConversation(Chat, Conversation[ChatCompletionChunk]):
+class ChatConversation(Chat[Events], Conversation[ChatCompletionChunk]):
     """One streamed chat completion."""
 
     def __init__(self, request: Request, *, loads: Callable[[str], Any], **options: Any) -> None:

@@ -24,8 +24,6 @@ _WITH_USAGE = {"include_usage": True}
 class Endpoint:
     """The address of an API and the headers sent with every request.
 
-    See docs/maintainers/openai.md, sections 2.2 and 6.
-
     Args:
         base_url: the address; ``OPENAI_BASE_URL``, or OpenAI's own, by default. A query,
             such as Azure's ``api-version``, is appended to each path.

@@ -76,11 +76,9 @@ WITHOUT_STATUS = ("mcp_list_tools", "compaction")
 class ResponseStream:
     """Reads the events of one streamed response and folds them into the response so far.
 
-    It reads ``POST /responses`` of the API reference by the rules O30 to O34 of
-    docs/maintainers/openai.md, section 4.
-
-    A response that failed, or is incomplete, has reached its end: it has that ``status``,
-    and nothing is raised. An ``error`` event raises ``APIError``.
+    The events answer ``POST /responses`` of the API reference. A response that failed, or is
+    incomplete, has reached its end: it has that ``status``, and nothing is raised. An
+    ``error`` event raises ``APIError``.
 
     Args:
         loads: decodes JSON text; ``json.loads`` by default. It may raise ValueError or
