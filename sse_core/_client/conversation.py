@@ -1,8 +1,7 @@
 """The decisions of one stream, written once for both shells: open it, read on, close it.
 
-They are coroutines over a small ``IO`` object. The asynchronous shell awaits them. In the
-blocking one no step ever suspends, so that ``at_once`` runs them to their end. The loops
-that run for each event stay in the shells.
+They are coroutines over a small ``IO``. The asynchronous shell awaits them; the blocking one
+runs them with ``at_once``. The loops that run for each event stay in the shells.
 
     connect ─ send ─ receive the head ┬─ an event stream: read on
         ▲       └ early answer ───────┤
@@ -76,12 +75,7 @@ class StreamConversation(Generic[Item]):
     """The statement that enters this stream."""
 
     def __init__(
-        self,
-        connection: Connection[Item],
-        io: IO,
-        *,
-        timeout: Timeout,
-        opened_at: Place | None = None,
+        self, connection: Connection[Item], io: IO, timeout: Timeout, opened_at: Place | None = None
     ) -> None:
         self._connection = connection
         self._io = io

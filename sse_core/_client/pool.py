@@ -10,12 +10,7 @@ T = TypeVar("T")
 
 
 class Pool(Generic[T]):
-    """Connections that wait for another request, by origin.
-
-    Args:
-        per_origin: connections kept for one origin.
-        idle_time: seconds for which a connection is kept.
-    """
+    """Connections that wait for another request: so many per origin, for so many seconds."""
 
     def __init__(self, per_origin: int, idle_time: float) -> None:
         if per_origin < 0 or not idle_time >= 0:

@@ -1,8 +1,7 @@
 """The policy of an EventSource: which request comes next, and when. No I/O, no clock.
 
     machine = Reconnection(Request("https://example.org/events"))
-    delay = 0.0
-    while delay is not None:                                # None: finished
+    while delay is not None:                                # 0.0 at first; None: finished
         sleep(delay)
         connection = machine.connect(now())
         try:
@@ -192,11 +191,8 @@ class Reconnection:
         return self._connection
 
     def received(self, items: Iterable[Any], now: float) -> None:
-        """Note the items that a connection delivered.
-
-        To be called when its response has turned out to be a stream, then after each of its
-        ``receive_data``.
-        """
+        """Note the items of a connection: once when it turns out to be a stream, then of each
+        ``receive_data``."""
         if self._opened is None:
             self._opened = now
         if any(not isinstance(item, Comment) for item in items):

@@ -20,17 +20,7 @@ class RouteOptions(TypedDict, total=False):
 
 
 class Route:
-    """The way that a client's connections take.
-
-    Args:
-        ssl_context: replaces one with the system's trust store.
-        proxy: the URL of the proxy to ask for every URL.
-        trust_env: without ``proxy``, ask the proxy that the environment names.
-        uds: a Unix socket to connect to instead; no proxy is asked then.
-
-    Raises:
-        ValueError: both ``proxy`` and ``uds``, or an unusable ``proxy``.
-    """
+    """The way that a client's connections take; the arguments are those of ``stream``."""
 
     def __init__(
         self,

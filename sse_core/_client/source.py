@@ -13,7 +13,7 @@ from .._events import Comment, ServerSentEvent
 from .._http.exchange import Connection
 from .._http.limits import Timeout
 from .._http.messages import HeadersInput
-from .connector import Connector
+from .connector import Connector, Link
 from .options import SourceOptions as CommonOptions
 from .reconnection import Disconnected, Opened
 from .source_conversation import SourceConversation, SourceHeaders
@@ -55,7 +55,7 @@ class _IO:
         return await headers if isawaitable(headers) else headers
 
     def stream(self, connection: Connection[Any], opened_at: Place) -> EventStream[Any]:
-        return EventStream(connection, self._connector, timeout=self._timeout, opened_at=opened_at)
+        return EventStream(connection, Link(self._connector), self._timeout, opened_at)
 
     async def open(self, stream: EventStream[Any]) -> None:
         with anyio.CancelScope() as self._opening:

@@ -17,14 +17,13 @@ import anyio.lowlevel
 from .._errors import SSEError
 from .._events import Comment, ServerSentEvent
 from .._given import NOT_GIVEN, NotGiven
-from .._http.exchange import BodyReader, Connection
+from .._http.exchange import BodyReader
 from .._http.limits import DEFAULT_TIMEOUT, Timeout
 from .._http.messages import Request
 from .connector import Connector, Link
 from .conversation import StreamConversation
 from .options import ClientBase, ConnectionOptions, RequestOptions, StreamOptions, connection_for
 from .route import Route
-from .unclosed import Place
 
 # Other tasks get their turn after this many events, if events come faster than asked for.
 TURN = 256
@@ -57,16 +56,6 @@ class EventStream(StreamConversation[Item], AsyncBlock):
 
     _WITH = "async with"
     _io: Link
-
-    def __init__(
-        self,
-        connection: Connection[Item],
-        connector: Connector,
-        *,
-        timeout: Timeout,
-        opened_at: Place | None = None,
-    ) -> None:
-        super().__init__(connection, Link(connector), timeout=timeout, opened_at=opened_at)
 
     async def __aenter__(self) -> Self:
         await self._enter()
@@ -203,7 +192,7 @@ class Client(ClientBase, AsyncBlock):
         connection = connection_for(
             url, comments=comments, reader=reader, default_headers=self.headers, **options
         )
-        return EventStream(connection, self.connector, timeout=self.timeout_for(timeout))
+        return EventStream(connection, Link(self.connector), self.timeout_for(timeout))
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use close when their streams are left."""
@@ -272,4 +261,4 @@ def stream(
     """
     connection = connection_for(url, comments=comments, **options)
     route = Route(ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds)
-    return EventStream(connection, Connector(route), timeout=Timeout.of(timeout))
+    return EventStream(connection, Link(Connector(route)), Timeout.of(timeout))

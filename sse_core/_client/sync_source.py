@@ -15,7 +15,7 @@ from .conversation import at_once
 from .options import SourceOptions as CommonOptions
 from .reconnection import Disconnected, Opened
 from .source_conversation import SourceConversation
-from .sync_connector import Connector
+from .sync_connector import Connector, Link
 from .sync_stream import Block, Client, EventStream
 from .unclosed import Place
 
@@ -50,7 +50,7 @@ class _IO:
         return headers
 
     def stream(self, connection: Connection[Any], opened_at: Place) -> EventStream[Any]:
-        return EventStream(connection, self._connector, timeout=self._timeout, opened_at=opened_at)
+        return EventStream(connection, Link(self._connector), self._timeout, opened_at)
 
     async def open(self, stream: EventStream[Any]) -> None:
         stream.__enter__()

@@ -14,14 +14,13 @@ from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from .._errors import SSEError
 from .._events import Comment, ServerSentEvent
 from .._given import NOT_GIVEN, NotGiven
-from .._http.exchange import BodyReader, Connection
+from .._http.exchange import BodyReader
 from .._http.limits import DEFAULT_TIMEOUT, Timeout
 from .._http.messages import Request
 from .conversation import StreamConversation, at_once
 from .options import ClientBase, ConnectionOptions, RequestOptions, StreamOptions, connection_for
 from .route import Route
 from .sync_connector import Connector, Link
-from .unclosed import Place
 
 Item = TypeVar("Item", bound=ServerSentEvent | Comment)
 
@@ -50,16 +49,6 @@ class EventStream(StreamConversation[Item], Block):
 
     _WITH = "with"
     _io: Link
-
-    def __init__(
-        self,
-        connection: Connection[Item],
-        connector: Connector,
-        *,
-        timeout: Timeout,
-        opened_at: Place | None = None,
-    ) -> None:
-        super().__init__(connection, Link(connector), timeout=timeout, opened_at=opened_at)
 
     def __enter__(self) -> Self:
         at_once(self._enter())
@@ -176,7 +165,7 @@ class Client(ClientBase, Block):
         connection = connection_for(
             url, comments=comments, reader=reader, default_headers=self.headers, **options
         )
-        return EventStream(connection, self.connector, timeout=self.timeout_for(timeout))
+        return EventStream(connection, Link(self.connector), self.timeout_for(timeout))
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their streams are left."""
@@ -216,4 +205,4 @@ def stream(
     """
     connection = connection_for(url, comments=comments, **options)
     route = Route(ssl_context=ssl_context, proxy=proxy, trust_env=trust_env, uds=uds)
-    return EventStream(connection, Connector(route), timeout=Timeout.of(timeout))
+    return EventStream(connection, Link(Connector(route)), Timeout.of(timeout))

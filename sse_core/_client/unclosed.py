@@ -22,12 +22,5 @@ def caller() -> Place:
 
 def warn_unclosed(stream: object, place: Place) -> None:
     """Warn that ``stream``, opened at ``place``, was dropped with its connection open."""
-    filename, lineno, module = place
-    warnings.warn_explicit(
-        f"unclosed {type(stream).__name__}: leave its block, or close it",
-        ResourceWarning,
-        filename,
-        lineno,
-        module,
-        source=stream,
-    )
+    message = f"unclosed {type(stream).__name__}: leave its block, or close it"
+    warnings.warn_explicit(message, ResourceWarning, *place, source=stream)

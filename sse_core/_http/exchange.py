@@ -55,13 +55,7 @@ class BodyReader(Protocol):
 
 
 class Exchange(Generic[Item]):
-    """The meaning of one response: which events it brings, and how it ends.
-
-    ``last_event_id``, ``max_event_size`` and ``comments`` are those of
-    ``EventStreamParser``. With ``redirects``, ``redirected`` returns the exchange that
-    follows a redirect. A ``reader`` takes the parser's place where a body is passed on and
-    not parsed.
-    """
+    """The meaning of one response: which events it brings, and how it ends."""
 
     def __init__(
         self,
@@ -107,14 +101,7 @@ class Exchange(Generic[Item]):
     def receive_parts(self, parts: list[Part]) -> list[Item]:
         """Take parts of the response; return the events they complete.
 
-        An error after complete events is raised by the next call, so that the events come
-        first. Nothing is looked at after the end.
-
-        Raises:
-            ResponseError: the response is not an event stream. Raised when its body, or
-                the first 64 KiB of it, has come.
-            EventTooLarge: from the parser.
-            SSEError: an error that is itself one of the parts.
+        It raises as ``Connection.receive_data`` does, and any error that is one of the parts.
         """
         items: list[Item] = []
         try:
@@ -133,7 +120,6 @@ class Exchange(Generic[Item]):
                 elif isinstance(part, str):
                     self._receive_end(part)
                 else:
-                    # A response that is not an event stream stays the news, however it ends.
                     raise self._news(part)
         except SSEError as exc:
             self._failure = exc
@@ -143,12 +129,7 @@ class Exchange(Generic[Item]):
         return items
 
     def redirected(self, error: ResponseError) -> Self:
-        """Return the exchange that replaces this one, whose response was a redirect.
-
-        Raises:
-            ResponseError: ``error``, if it is not a redirect, or one that is not followed.
-            TooManyRedirects: the twenty-first.
-        """
+        """Return the exchange that replaces this one after a redirect, or raise ``error``."""
         if self._redirects is None or not self._redirects.follow(error.response):
             raise error
         return type(self)(
@@ -161,15 +142,12 @@ class Exchange(Generic[Item]):
         )
 
     def transport_failed(self, error: TransportError) -> SSEError:
-        """Return the exception to raise after reading failed with ``error``.
-
-        If the response was not an event stream, it is a ResponseError with the part of its
-        body that came.
-        """
+        """Return the exception to raise after reading failed with ``error``."""
         self.ended = True
         return self._news(error)
 
     def _news(self, error: SSEError) -> SSEError:
+        # A response that is not an event stream stays the news, however it ends.
         return error if self._error_body is None else self._response_error(self._error_body)
 
     def _response_error(self, body: bytearray) -> ResponseError:

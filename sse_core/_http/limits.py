@@ -80,11 +80,7 @@ class Limit:
         self._seconds = seconds
 
     def left(self, now: float) -> float | None:
-        """Return the seconds that are left, None for no limit.
-
-        Raises:
-            TimeoutException: no time is left.
-        """
+        """Return the seconds that are left, None for no limit, or raise its exception."""
         if self.deadline == inf:
             return None
         if self.deadline <= now:

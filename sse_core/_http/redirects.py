@@ -39,12 +39,7 @@ def is_redirect(response: Response) -> bool:
 
 
 class Redirects:
-    """The redirects of one attempt.
-
-    Args:
-        request: the first request of the attempt.
-        allow_http: follow a redirect from https to http, which is otherwise refused.
-    """
+    """The redirects of one attempt; ``allow_http`` permits those from https to http."""
 
     def __init__(self, request: Request, *, allow_http: bool = False) -> None:
         self.request = request
@@ -59,11 +54,8 @@ class Redirects:
     def follow(self, response: Response) -> bool:
         """Take a response; return True if ``request`` is now the one to send next.
 
-        Return False for a response that is not a redirect, and for one that is not followed:
-        an unusable Location, from https to http, or with a body to another origin.
-
-        Raises:
-            TooManyRedirects: the twenty-first of an attempt.
+        Not followed: an unusable Location, from https to http, a body to another origin. The
+        twenty-first redirect of an attempt raises TooManyRedirects.
         """
         if not is_redirect(response):
             return False

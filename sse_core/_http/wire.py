@@ -124,12 +124,9 @@ class Wire:
         return parts
 
     def _receive_piece(self, piece: bytes, parts: list[Part]) -> None:
-        """Skim the complete plain chunks of a piece; h11 reads everything else.
-
-        h11 gets heads and chunks one by one, so that it stops where a chunk may follow that
-        can be skimmed. That place is only a guess. The data that h11 has handed out shows
-        whether it waits for a chunk's head; otherwise it reads on.
-        """
+        # h11 gets heads and chunks one by one, so that it stops where a chunk may follow that
+        # can be skimmed. That place is only a guess. The data that h11 has handed out shows
+        # whether it waits for a chunk's head; otherwise it reads on.
         start = 0
         while start < len(piece) and not self.ended:
             if self._held == b"":

@@ -48,10 +48,8 @@ def retry_delay(
 ) -> float | None:
     """Return the seconds to wait before another attempt, or None if there should be none.
 
-    Args:
-        error: the error that ended the attempt, before any event was delivered.
-        retries: the number of retries so far.
-        uniform: the source of randomness, from 0 up to 1.
+    ``error`` ended the attempt before any event was delivered; ``retries`` is their number so
+    far; ``uniform`` is the source of randomness, from 0 up to 1.
     """
     if isinstance(error, ResponseError | ProxyError):
         response = error.response
@@ -69,14 +67,7 @@ def retry_delay(
 
 
 class Resumption:
-    """Decides when and how to resume a response.
-
-    Args:
-        endpoint: the server that has the response.
-        responses: the part of it that has been read.
-        max_retries: the limit of consecutive attempts that bring no event.
-        uniform: the source of randomness, from 0 up to 1.
-    """
+    """Resumes a response: at most ``max_retries`` consecutive attempts that bring no event."""
 
     def __init__(
         self,
@@ -100,14 +91,10 @@ class Resumption:
         return received
 
     def after(self, error: SSEError | None) -> tuple[Request, float] | None:
-        """Return the request to send next, and the seconds to wait first.
+        """Return the request to send after ``error``, and the seconds to wait first.
 
-        None if there is nothing to resume, another attempt is pointless, or there have
-        been enough.
-
-        Args:
-            error: the error that ended the stream, or the attempt to resume it; None if
-                the body ended cleanly as far as HTTP is concerned.
+        None if there is nothing to resume, another attempt is pointless, or there have been
+        enough. Without an error the body has ended cleanly as far as HTTP is concerned.
         """
         cause = error.__cause__ if isinstance(error, APIError) else error
         assert cause is None or isinstance(cause, SSEError)
