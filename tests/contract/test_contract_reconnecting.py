@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import random
-import threading
 from typing import Any
 
 import anyio
@@ -37,6 +35,7 @@ from tests.contract.contract_server import take as take_items
 from tests.support.machine import OK, Machine, status
 from tests.support.scripted_server import HEAD, WAIT, Script, chunked
 from tests.support.shells import Shell, on_every_shell
+from tests.support.waiting import waiting_in_a_thread
 
 SHORT = 0.05
 
@@ -216,16 +215,12 @@ async def test_h90_close_during_the_wait() -> None:
 def test_h90_close_during_the_wait_of_a_thread() -> None:
     """The same for the blocking one."""
     second = Script([STOP])
-    found: list[Any] = []
     with ContractServer(chunked([b"data\n\n"]), second) as server:
         source = sse_core.sync.EventSource(server.url, reconnection_time=60.0)
         items = source.items()
         for _ in range(3):
             next(items)
-        thread = threading.Thread(target=lambda: found.append(list(items)), daemon=True)
-        thread.start()
-        while not source._busy:  # until the other thread waits
-            os.sched_yield()
+        thread, found = waiting_in_a_thread(lambda: list(items))
         source.close()
         thread.join(WAIT)
 

@@ -1,19 +1,34 @@
-"""Threads that wait for a peer."""
+"""Threads that wait: for the bytes of a peer, or for another thread."""
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+from tests.support.listener import WAIT
 
-def waiting_in_a_thread(events: Any) -> tuple[threading.Thread, list[Any]]:
-    """Ask for the next item in a thread; return when it waits for the peer."""
-    received: list[Any] = []
-    thread = threading.Thread(target=lambda: received.append(next(events, "end")), daemon=True)
+# A socket's function, that of TLS, and that of the lock in every ``threading.Event``.
+_WAITING = {"recv", "read", "acquire"}
+
+
+def waiting_in_a_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Call it in a thread; return when it waits: the thread, and the list of its result."""
+    results: list[Any] = []
+    waits = threading.Event()
+
+    def before(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and called.__name__ in _WAITING:
+            sys.setprofile(None)
+            waits.set()
+
+    def run() -> None:
+        sys.setprofile(before)
+        results.append(call())
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    for _ in range(10_000):
-        if events._io.receiving:
-            return thread, received
-        os.sched_yield()
-    raise AssertionError("does not wait")
+    assert waits.wait(WAIT), "does not wait"
+    return thread, results

@@ -735,7 +735,7 @@ def test_closed_by_another_thread(items: str) -> None:
     with ScriptedServer(script) as server:
         stream = sse_core.sync.stream(server.url, comments=items == "comments")
         with stream as events:
-            thread, received = waiting_in_a_thread(events)
+            thread, received = waiting_in_a_thread(lambda: next(events, "end"))
             events.close()
             thread.join(WAIT)
             assert ["end"] == received
@@ -747,7 +747,7 @@ def test_two_threads() -> None:
     gate = threading.Event()
     with ScriptedServer(Script([CHUNKED, gate, *chunks([A, B])], "hold")) as server:
         with sse_core.sync.stream(server.url) as events:
-            thread, received = waiting_in_a_thread(events)
+            thread, received = waiting_in_a_thread(lambda: next(events, "end"))
             with pytest.raises(RuntimeError, match="another thread"):
                 next(events)
             gate.set()

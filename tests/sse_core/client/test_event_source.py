@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.support.shells import (
     on_every_way_to_cancel,
 )
 from tests.support.sources import STOP, source_of
+from tests.support.waiting import waiting_in_a_thread
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -520,13 +520,9 @@ def test_restart_from_another_thread() -> None:
     with ScriptedServer(first, chunked([b"data: b\n\n"], "hold")) as server:
         with sse_core.sync.EventSource(server.url) as source:
             assert "a" == next(source).data
-            found: list[Any] = []
-            waiting = threading.Thread(target=lambda: found.append(next(source)))
-            waiting.start()
-            while not source._stream or not source._stream._io.receiving:  # until it waits
-                os.sched_yield()
+            thread, found = waiting_in_a_thread(lambda: next(source))
             source.restart()
-            waiting.join(10)
+            thread.join(10)
 
     assert [ServerSentEvent("b", id="1")] == found
 

@@ -259,7 +259,7 @@ def test_closed_by_another_thread() -> None:
     script = chunked([], "hold", last_chunk=False)
     with ScriptedServer(script, ssl_context=SERVER) as server:
         with sse_core.sync.stream(server.url, ssl_context=CLIENT) as events:
-            thread, received = waiting_in_a_thread(events)
+            thread, received = waiting_in_a_thread(lambda: next(events, "end"))
             events.close()
             thread.join(WAIT)
             assert ["end"] == received

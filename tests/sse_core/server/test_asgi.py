@@ -18,7 +18,6 @@ import pytest
 from sse_core import (
     Broadcast,
     Comment,
-    EventStreamParser,
     EventStreamResponse,
     ServerSentEvent,
     TransportError,
@@ -831,8 +830,3 @@ def test_arguments(arguments: dict[str, Any], error: type[Exception]) -> None:
     """What cannot work is refused at once."""
     with pytest.raises(error):
         EventStreamResponse(**{"events": Broadcast().subscribe(), **arguments})
-
-
-def test_bytes_are_whole_events() -> None:
-    """What is encoded already goes out as it is."""
-    assert [ServerSentEvent("a")] == EventStreamParser().receive_data(_asgi._encode(b"data: a\n\n"))

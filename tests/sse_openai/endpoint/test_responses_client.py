@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import anyio
@@ -18,7 +19,6 @@ from sse_openai import (
     StreamTruncated,
 )
 from sse_openai._endpoint import retry
-from sse_openai._endpoint.retry import Resumption
 from tests.support.asking import with_client
 from tests.support.chats import answered
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunks
@@ -260,12 +260,9 @@ def responses_of(shell: Shell, url: str, **fields: Any) -> Any:
 @on_every_shell
 def test_closed_in_resuming(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed while it waits, it does not ask again."""
-    after = Resumption.after
 
-    def closes(self: Resumption, error: Any) -> Any:
-        found = after(self, error)
-        responses._closed = True
-        return found
+    async def closes(seconds: float) -> None:
+        await responses.aclose()
 
     async def scenario(responses: Any) -> None:
         async with responses:
@@ -273,7 +270,8 @@ def test_closed_in_resuming(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> No
             with pytest.raises(StopAsyncIteration):
                 await anext(responses)
 
-    monkeypatch.setattr(Resumption, "after", closes)
+    monkeypatch.setattr(anyio, "sleep", closes)
+    monkeypatch.setattr(time, "sleep", lambda _: responses.close())
     second = stream(EVENTS)
     with ScriptedServer(stream(EVENTS[:1], "close", whole=False), second) as server:
         responses = responses_of(shell, server.url, resume=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -264,11 +265,26 @@ def pauses(answers: Any, **options: Any) -> list[float]:
     app = MockOpenAI(**options)
     if answers is not None:
         app.script(answers)
+    headers = [(b"authorization", b"Bearer k")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
     body = json.dumps({"model": "m", "messages": ASK, "stream": True}).encode()
-    log = type("Log", (), {"body": body})
-    _, respond = app._route("/chat/completions")
-    assert respond is not None
-    return [pause for pause, _ in respond(1, log).pieces]  # type: ignore[arg-type]
+    messages = [{"type": "http.request", "body": body}]
+    found: list[float] = []
+
+    async def receive() -> Any:
+        if not messages:
+            await anyio.Event().wait()  # the client stays
+        return messages.pop()
+
+    async def send(message: Any) -> None: ...
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anyio, "sleep", sleep)
+        anyio.run(app, scope, receive, send)
+    return found
 
 
 def test_pauses() -> None:
