@@ -17,13 +17,9 @@ import pytest
 import trio.testing
 
 import sse_core
-import sse_core._client.connector
-import sse_core._client.sync_connector
-import sse_core._client.sync_source
-import sse_core._client.sync_stream
 import sse_core.sync
 from sse_core import Timeout
-from tests.support.counting import CountingSocket, CountingStream
+from tests.support.counting import CountingSocket, CountingStream, connect_to
 from tests.support.scripted_server import HEAD, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import SHELLS, Shell, on_every_shell
 from tests.support.tls import AUTHORITY, SERVER
@@ -133,9 +129,6 @@ def test_f54_a_month_of_idling_and_reconnecting(
             pieces = [b"HTTP/1.1 204 No Content\r\n\r\n"]
         return QuietSocket(pieces, clock) if shell.blocking else QuietStream(pieces)
 
-    async def connected(*_: Any) -> Any:
-        return transport()
-
     async def read() -> tuple[list[str], float]:
         start = anyio.current_time()
         async with sse_core.EventSource("http://h", timeout=Timeout(idle=IDLE)) as source:
@@ -143,23 +136,15 @@ def test_f54_a_month_of_idling_and_reconnecting(
         return received, anyio.current_time() - start
 
     monkeypatch.setattr(time, "time", lambda: next(wall) * DAY * (-1) ** opened)
+    connect_to(transport, monkeypatch, blocking=shell.blocking)
     if shell.blocking:
-        monkeypatch.setattr(
-            sse_core._client.sync_connector.Connector, "connect", lambda *_: transport()
-        )
-        for module in (
-            sse_core._client.sync_stream,
-            sse_core._client.sync_connector,
-            sse_core._client.sync_source,
-        ):
-            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
         wakeup = SimpleNamespace(wait=clock.wait, set=lambda: None)
-        monkeypatch.setattr(sse_core._client.sync_source._IO, "wakeup", lambda _: wakeup)
-        with sse_core.sync.EventSource("http://h", timeout=Timeout(idle=IDLE)) as source:
+        monkeypatch.setattr(threading, "Event", lambda: wakeup)
+        monkeypatch.setattr(time, "monotonic", clock.monotonic)
+        with sse_core.sync.EventSource("http://127.0.0.1", timeout=Timeout(idle=IDLE)) as source:
             received = [event.data for event in source]
         elapsed = clock.now
     else:
-        monkeypatch.setattr(sse_core._client.connector.Connector, "connect", connected)
         options: dict[str, Any] = {"loop_factory": JumpingLoop}
         if shell.name == "trio":
             options = {"clock": trio.testing.MockClock(autojump_threshold=0)}

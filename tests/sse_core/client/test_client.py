@@ -19,8 +19,6 @@ import anyio.lowlevel
 import pytest
 
 import sse_core
-import sse_core._client.connector
-import sse_core._client.sync_connector
 import sse_core.sync
 from sse_core import (
     Comment,
@@ -42,7 +40,7 @@ from sse_core import (
 from sse_core._client.sync_connector import transport_errors
 from sse_core._http.limits import Limit
 from tests.support.callers import Caller, with_client
-from tests.support.counting import CountingSocket, CountingStream
+from tests.support.counting import CountingSocket, CountingStream, connect_to
 from tests.support.scripted_server import HEAD, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
     SHELLS,
@@ -802,11 +800,8 @@ def test_nothing_is_read_ahead(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     """The socket is read only when an event is asked for and none is left."""
     pieces = [CHUNKED, *chunks([A + B, A, b": c\n\n", B])]
     fake: Any = CountingSocket(pieces) if shell.blocking else CountingStream(pieces)
-    stream = shell.stream("http://h")
+    stream = shell.stream("http://127.0.0.1")
     reads = []
-
-    async def connected(*_: Any) -> Any:
-        return fake
 
     async def scenario(events: Any) -> None:
         async with events:
@@ -815,10 +810,7 @@ def test_nothing_is_read_ahead(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
                 await anext(events)
                 reads.append(fake.reads)
 
-    if shell.blocking:
-        monkeypatch.setattr(sse_core._client.sync_connector.Connector, "connect", lambda *_: fake)
-    else:
-        monkeypatch.setattr(sse_core._client.connector.Connector, "connect", connected)
+    connect_to(lambda: fake, monkeypatch, blocking=shell.blocking)
     shell.run(scenario, stream)
 
     assert [1, 2, 2, 3, 5] == reads
@@ -829,10 +821,7 @@ def test_every_cancellation_of_every_call(backend: str, monkeypatch: pytest.Monk
     """With one checkpoint in each read, every call is cancelled once, and nothing is lost."""
     stream = [b"data: %d\n\n" % number for number in range(5)]
     pieces = [CHUNKED, *[bytes([byte]) for byte in b"".join(chunks(stream))], b"0\r\n\r\n"]
-    fake = CountingStream(pieces)
-
-    async def connected(*_: Any) -> Any:
-        return fake
+    connect_to(lambda: CountingStream(pieces), monkeypatch, blocking=False)
 
     async def scenario() -> list[str]:
         received: list[str] = []
@@ -844,8 +833,6 @@ def test_every_cancellation_of_every_call(backend: str, monkeypatch: pytest.Monk
                     if event is None:
                         return received
                     received.append(event.data)
-
-    monkeypatch.setattr(sse_core._client.connector.Connector, "connect", connected)
 
     assert list("01234") == anyio.run(scenario, backend=backend)
 

@@ -18,8 +18,9 @@ import pytest
 import sse_core
 import sse_core.sync
 from tests.support import dropping
+from tests.support.counting import CountingStream, connect_to
 from tests.support.dropping import Open, a_chat, a_source, a_stream, drop_one
-from tests.support.scripted_server import WAIT, ScriptedServer, chunked
+from tests.support.scripted_server import HEAD, WAIT, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
 from tests.support.tls import CLIENT, SERVER
 
@@ -106,12 +107,13 @@ def test_closed_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.anyio
 async def test_dropped_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop is the parent's: nothing is done to it, and nothing is said."""
-    with ScriptedServer(chunked([CHUNK], "hold", last_chunk=False)) as server:
-        events = sse_core.stream(server.url)
-        await events.__aenter__()
-        transport = events._io._transport
-        assert transport is not None
-        monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
-        del events
-        gc.collect()
-        await transport.aclose()
+    transport = CountingStream([HEAD + b"\r\n"])
+    connect_to(lambda: transport, monkeypatch, blocking=False)
+    events = sse_core.stream("http://h")
+    await events.__aenter__()
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork
+    del events
+    gc.collect()
+
+    assert 1 == transport.reads
+    assert not transport.closed
