@@ -13,7 +13,7 @@ import anyio
 import h11
 import pytest
 import trustme
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import ByteStream, Listener, SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from sse_core import serve
@@ -65,6 +65,33 @@ class FakeStream(ByteStream):
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return {SocketAttribute.local_address: lambda: ("127.0.0.1", 1)}
+
+
+class FakeListener(Listener[ByteStream]):
+    """Accepts one connection; then it ends."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    async def serve(self, handler: Any, task_group: Any = None) -> None:
+        await handler(self._stream)
+
+    async def aclose(self) -> None: ...
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return {SocketAttribute.local_port: lambda: 1}
+
+
+async def serve_one(app: App, stream: ByteStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve one connection to its end, which is ``stream``."""
+
+    async def listen(**_: Any) -> FakeListener:
+        return FakeListener(stream)
+
+    monkeypatch.setattr(anyio, "create_tcp_listener", listen)
+    with anyio.fail_after(10):
+        await serve(app)
 
 
 async def read_until(stream: ByteStream, end: bytes) -> bytes:
@@ -234,7 +261,7 @@ async def test_body(request_: bytes, bytewise: bool) -> None:
     assert responses(data, "POST")[0][2] == b"abcd"
 
 
-async def test_body_is_read_when_asked_for() -> None:
+async def test_body_is_read_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is read ahead of the application."""
     stream = FakeStream(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n", b"ab", b"cd")
     seen: list[int] = []
@@ -250,7 +277,7 @@ async def test_body_is_read_when_asked_for() -> None:
         await send(start())
         await send(body())
 
-    await _serve._serve_connection(app, "http", stream)
+    await serve_one(app, stream, monkeypatch)
 
     assert seen == [1, 2, 3]
 
@@ -805,8 +832,7 @@ async def test_client_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_serve, "LINGER", 0.05)
     stream = FakeStream(CLOSE, stays=True)
 
-    with anyio.fail_after(10):
-        await _serve._serve_connection(hello, "http", stream)
+    await serve_one(hello, stream, monkeypatch)
 
     assert stream.closed
 

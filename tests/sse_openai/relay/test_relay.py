@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,12 +23,13 @@ from sse_openai.relay import (
     Batch,
     FramesTrimmed,
     MemoryStore,
+    Outcome,
     Relay,
     StreamInfo,
     from_environment,
 )
 from sse_openai.relay.caller import Caller
-from tests.support.relay_peer import ASK, CHAT, FRAMES, KEY, NUMBERED, Setting, setting
+from tests.support.relay_peer import ASK, CHAT, FRAMES, HEAD, KEY, NUMBERED, Setting, chunk, setting
 
 pytestmark = pytest.mark.anyio
 
@@ -271,50 +273,51 @@ async def test_shutdown_while_the_store_begins_a_stream(sigterm: list[int]) -> N
 
 
 async def test_frames_are_remembered_though_their_caller_is_given_up() -> None:
-    """Also if that comes just when it takes a frame, and the store takes its time."""
+    """Also if that comes just when it takes the head, and the store takes its time."""
     kept: list[bytes] = []
+    outcomes: list[Outcome] = []
 
     class Keeping(MemoryStore):
         async def append(self, stream_id: str, frames: Sequence[bytes]) -> None:
             await anyio.lowlevel.checkpoint()
             kept.extend(frames)
 
-    class Frames:
-        rest = b""
+        async def end(self, stream_id: str, outcome: Outcome) -> None:
+            outcomes.append(outcome)
 
-        def __init__(self) -> None:
-            self.left = FRAMES.copy()
-
-        async def next_items(self) -> list[bytes]:
-            return [self.left.pop(0)] if self.left else []
-
-    taking, taken = anyio.Event(), anyio.Event()
+    headers = {"host": "localhost", "content-type": "application/json", "x-stream-keep": "60"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": CHAT,
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+    }
+    messages = [{"type": "http.request", "body": json.dumps(ASK).encode()}]
 
     async def receive() -> Any:
-        await anyio.sleep_forever()
+        if not messages:
+            await anyio.sleep_forever()
+        return messages.pop()
 
     async def send(message: Any) -> None:
-        if message.get("body") == FRAMES[1]:
-            taking.set()
-            await taken.wait()
+        if message.get("body") == b"":
+            with suppress(anyio.get_cancelled_exc_class()):  # too late: it has been taken
+                await anyio.sleep_forever()
 
-    caller = Caller(receive, send, (), 30.0)
-    sending = anyio.CancelScope()
-    upstream: Any = Frames()
+    async def answer() -> None:
+        call = await relay.api.call()
+        await call.send(HEAD + b"\r\n" + b"".join(map(chunk, FRAMES)))  # read with the head
+        await call.end()
 
-    async def give_up() -> None:
-        await taking.wait()
-        taken.set()  # and as `tend` does, which does not know of it
-        caller.gone.set()
-        sending.cancel()
+    async with setting(store=Keeping(), send_timeout=0.05) as relay:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answer)
+            await relay.relay(scope, receive, send)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(give_up)
-        relay = Relay(Endpoint(api_key="sk"), store=Keeping())
-        outcome = await relay._copy("id", upstream, caller, sending)
-
-    assert "complete" == outcome
-    assert kept == FRAMES
+    assert ["complete"] == outcomes
+    assert b"".join(FRAMES) == b"".join(kept)
 
 
 async def test_shutdown_before_the_answer(sigterm: list[int]) -> None:
