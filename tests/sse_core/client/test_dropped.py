@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import ssl
-import stat
 import warnings
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -20,6 +17,7 @@ import sse_core.sync
 from tests.support import dropping
 from tests.support.counting import CountingStream, connect_to
 from tests.support.dropping import Open, a_chat, a_source, a_stream, drop_one
+from tests.support.duplicate import duplicate
 from tests.support.scripted_server import HEAD, WAIT, ScriptedServer, chunked
 from tests.support.shells import Shell, on_every_shell
 from tests.support.tls import CLIENT, SERVER
@@ -74,19 +72,6 @@ def test_dropped_after_the_event_loop(backend: str) -> None:
             kept.clear()
             gc.collect()  # asyncio has warnings of its own
     assert "unclosed EventStream: leave its block, or close it" == str(caught[0].message)
-
-
-def duplicate(port: int) -> socket.socket:
-    """Return another socket of the connection to that port, as a forked process has one."""
-    for file in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            if stat.S_ISSOCK(os.stat(int(file)).st_mode):
-                found = socket.socket(fileno=os.dup(int(file)))
-                with suppress(OSError):
-                    if found.family == socket.AF_INET and found.getpeername()[1] == port:
-                        return found
-                found.close()
-    raise AssertionError("not connected")
 
 
 def test_closed_in_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:

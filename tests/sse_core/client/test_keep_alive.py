@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,8 +22,8 @@ from sse_core import (
     Timeout,
     TransportError,
 )
-from sse_core._client.asyncio_socket import AsyncioStream
 from tests.support.callers import Caller, with_client
+from tests.support.duplicate import duplicate
 from tests.support.scripted_server import HEAD, NEXT, WAIT, Script, ScriptedServer, chunked, chunks
 from tests.support.shells import (
     Cancelling,
@@ -383,12 +384,12 @@ def test_bytes_that_came_while_idle() -> None:
         async with sse_core.Client() as client:
             async with client.stream(url) as events:
                 assert EVENTS == [event async for event in events]
-            ((_, idle),) = next(iter(client.connector._pool._idle.values()))
-            gate.set()
-            assert isinstance(idle, AsyncioStream)
-            with anyio.fail_after(WAIT):
-                while not idle.has_input:
-                    await anyio.lowlevel.checkpoint()
+            with duplicate(server.port) as idle:
+                gate.set()
+                assert [idle] == select.select([idle], [], [], WAIT)[0]  # they are there
+                with anyio.fail_after(WAIT):
+                    while select.select([idle], [], [], 0)[0]:  # until they have been read
+                        await anyio.lowlevel.checkpoint()
             async with client.stream(url) as events:
                 assert EVENTS == [event async for event in events]
 

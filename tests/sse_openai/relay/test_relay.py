@@ -801,13 +801,17 @@ async def test_a_server_that_says_who_has_gone() -> None:
     assert ["http.response.start", "http.response.body"] == sent
 
 
-def test_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists with commas; nothing is needed but the API."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("RELAY_MODELS", "a, b")
     monkeypatch.delenv("RELAY_REDIS", raising=False)
 
-    assert ("a", "b") == from_environment()._guard.models
+    transport = httpx.ASGITransport(from_environment())
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        models = (await http.get("/v1/models")).json()["data"]
+
+    assert ["a", "b"] == [model["id"] for model in models]
 
 
 def test_names_that_are_not_there() -> None:
