@@ -62,8 +62,8 @@ class _IO:
             await stream.__aenter__()
 
     def interrupt(self, stream: EventStream[Any]) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
+        assert self._opening is not None, "a stream is interrupted after its opening began"
+        self._opening.cancel()
 
     async def next_items(self, stream: EventStream[Any]) -> list[Any] | None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, Unpack
@@ -107,8 +108,9 @@ class SourceConversation(Generic[Item]):
         self._closed = False
         self._busy = False
 
+    @abstractmethod
     def _make_io(self, connector: Any) -> SourceIO:
-        raise NotImplementedError
+        """Return the IO of this shell."""
 
     @property
     def state(self) -> Literal["connecting", "open", "closed"]:
@@ -163,7 +165,7 @@ class SourceConversation(Generic[Item]):
                 return
         stream = io.stream(self._machine.connect(io.now(), headers), self._opened_at)
         self._connecting = stream
-        if self._closed:  # by another thread
+        if self._closed:  # pragma: no cover  # by another thread, since the line above
             return
         try:
             await io.open(stream)
