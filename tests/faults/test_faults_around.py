@@ -181,7 +181,7 @@ def test_uvloop_f48_cancelled_anywhere(
     """Nor does it leave anything."""
 
     async def live(url: str) -> None:
-        await life(url, CLIENT)
+        await life(url, ssl_context=CLIENT, timeout=WAIT)
 
     async def run() -> int:
         with ScriptedServer(*scripts(), ssl_context=SERVER if tls else None) as server:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,43 +14,51 @@ import pytest
 import sse_core
 from sse_core import Disconnected
 from tests.support.leaks import held
-from tests.support.lives import LIVES, MOST, REDIRECT, WAITS, Life, with_and_without_tls
+from tests.support.lives import LIVES, MOST, REDIRECT, WAITS, Life
 from tests.support.log_server import STOP, Answer, LogServer, body, events, response
-from tests.support.scripted_server import WAIT, Script, ScriptedServer
+from tests.support.scripted_server import Script, ScriptedServer
 from tests.support.shells import Cancelling, cancelled_at, on_every_way_to_cancel
-from tests.support.tls import CLIENT, SERVER
+from tests.support.ways import on_every_way, serving
 
 
 @pytest.mark.sweep(quick=10)
 @on_every_way_to_cancel
-@with_and_without_tls
+@on_every_way
 @pytest.mark.parametrize(("life", "scripts"), LIVES, ids=[life.__name__ for life, _ in LIVES])
 def test_f48_cancelled_anywhere(
-    life: Life, scripts: Callable[[], list[Script]], tls: bool, backend: str, way: Cancelling
+    life: Life,
+    scripts: Callable[[], list[Script]],
+    to: str,
+    tmp_path: Path,
+    backend: str,
+    way: Cancelling,
 ) -> None:
     """From connecting to closing: no file and no task is left, and it is over."""
 
     async def run() -> int:
         before = await held()
         for suspension in range(1, MOST):
-            with ScriptedServer(*scripts(), ssl_context=SERVER if tls else None) as server:
-                cancelled, _ = await cancelled_at(suspension, way, live(server.url))
+            with serving(to, partial(ScriptedServer, *scripts()), tmp_path) as (url, options):
+                cancelled, _ = await cancelled_at(suspension, way, live(url, **options))
                 await held()  # lets it close, so that the server does not wait
             assert before == await held(), suspension
             if not cancelled:
                 return suspension
         raise AssertionError("never ran to its end")
 
-    async def live(url: str) -> None:
-        await life(url, CLIENT)
+    async def live(url: str, **options: Any) -> None:
+        await life(url, **options)
 
-    assert anyio.run(run, backend=backend) > 4
+    least = 2 if to == "Unix socket" else 4  # it connects without waiting
+    assert anyio.run(run, backend=backend) > least
 
 
 @pytest.mark.sweep(quick=2)
 @on_every_way_to_cancel
-@with_and_without_tls
-def test_f48_only_the_call_was_cancelled(tls: bool, backend: str, way: Cancelling) -> None:
+@on_every_way
+def test_f48_only_the_call_was_cancelled(
+    to: str, tmp_path: Path, backend: str, way: Cancelling
+) -> None:
     """A source goes on, through a redirect, a cut and a wait: each event once, in order."""
     log = 3
     whole = response(body(log), "chunked")
@@ -66,10 +76,8 @@ def test_f48_only_the_call_was_cancelled(tls: bool, backend: str, way: Cancellin
         before = await held()
         for suspension in range(1, MOST):
             received: list[Any] = []
-            with LogServer(answer, SERVER if tls else None) as server:
-                async with sse_core.EventSource(
-                    server.url + "/", ssl_context=CLIENT, timeout=WAIT, **WAITS
-                ) as items:
+            with serving(to, partial(LogServer, answer), tmp_path) as (url, options):
+                async with sse_core.EventSource(url + "/", **options, **WAITS) as items:
 
                     async def read(items: Any = items, received: list[Any] = received) -> None:
                         async for event in items:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import sse_core
 from sse_core import Disconnected, ResponseError
 from tests.support.log_server import STOP
-from tests.support.scripted_server import WAIT, Script, chunked
+from tests.support.scripted_server import Script, chunked
 
 A, B = b"id: 1\ndata: a\n\n", b"id: 2\ndata: b\n\n"
 
@@ -24,48 +23,46 @@ ERROR = b"HTTP/1.1 401 No\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r
 MOST = 200
 """Suspensions that none of these comes to."""
 
-Life = Callable[[str, ssl.SSLContext], Awaitable[None]]
+Life = Callable[..., Awaitable[None]]
 
 with_and_without_tls = pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 
 
-async def stream(url: str, client: ssl.SSLContext) -> None:
+async def stream(url: str, **options: Any) -> None:
     """Connect, be redirected, read to the end, close."""
-    async with sse_core.stream(url, ssl_context=client, timeout=WAIT) as items:
+    async with sse_core.stream(url, **options) as items:
         assert ["a", "b"] == [item.data async for item in items]
 
 
-async def stream_that_is_left(url: str, client: ssl.SSLContext) -> None:
+async def stream_that_is_left(url: str, **options: Any) -> None:
     """Leave it after an event, and close it twice."""
-    async with sse_core.stream(url, ssl_context=client, timeout=WAIT) as items:
+    async with sse_core.stream(url, **options) as items:
         await anext(items)
         await items.aclose()
 
 
-async def refused_stream(url: str, client: ssl.SSLContext) -> None:
+async def refused_stream(url: str, **options: Any) -> None:
     """Read the body of an error."""
     with pytest.raises(ResponseError):
-        async with sse_core.stream(url, ssl_context=client, timeout=WAIT):
+        async with sse_core.stream(url, **options):
             raise AssertionError("there is no stream")  # pragma: no cover
 
 
-async def source(url: str, client: ssl.SSLContext) -> None:
+async def source(url: str, **options: Any) -> None:
     """Connect, be cut off, wait, ask for headers, be redirected, end, be told to stop."""
 
     async def headers() -> dict[str, str]:
         await anyio.lowlevel.checkpoint()
         return {"X": "y"}
 
-    async with sse_core.EventSource(
-        url, headers=headers, ssl_context=client, timeout=WAIT, **WAITS
-    ) as items:
+    async with sse_core.EventSource(url, headers=headers, **options, **WAITS) as items:
         received = [item async for item in items.items()]
         assert 2 == len([item for item in received if isinstance(item, Disconnected)])
 
 
-async def source_that_is_left(url: str, client: ssl.SSLContext) -> None:
+async def source_that_is_left(url: str, **options: Any) -> None:
     """Close it between two connections."""
-    async with sse_core.EventSource(url, ssl_context=client, timeout=WAIT, **WAITS) as items:
+    async with sse_core.EventSource(url, **options, **WAITS) as items:
         async for item in items.items():
             if isinstance(item, Disconnected):
                 break

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,13 @@ import pytest
 
 import sse_core
 from sse_core import TransportError
-from tests.support.proxy_server import ProxyServer
 from tests.support.scripted_server import WAIT, Script, ScriptedServer, chunked
 from tests.support.shells import Cancelling, cancelled_at, on_every_way_to_cancel
-from tests.support.tls import CLIENT, SERVER, server_context
+from tests.support.ways import on_every_way, serving
 
 MOST = 99
 """Suspensions that none of these comes to."""
 
-ORIGIN = server_context("origin.test")
 A = b"data: a\n\n"
 EVENTS = [b"id: %d\ndata: x\n\n" % number for number in range(6)]
 PIECES = [piece for event in EVENTS for piece in (event[:7], event[7:])]
@@ -38,26 +35,6 @@ def _no_leaks() -> Iterator[None]:
     """A socket that was not closed warns when it is collected, and warnings are errors."""
     yield
     gc.collect()
-
-
-@contextmanager
-def serving(way: str, script: Script, directory: Path) -> Iterator[Open]:
-    """Serve one script; yield the function that opens a stream to it in that way."""
-    url = "https://origin.test/" if way == "proxy" else "http://origin.test/"
-    options: dict[str, Any] = {"ssl_context": CLIENT, "timeout": WAIT}
-    context = {"TLS": SERVER, "proxy": ORIGIN}.get(way)
-    path = directory / "socket" if way == "Unix socket" else None
-    with ScriptedServer(script, ssl_context=context, path=path) as server, ExitStack() as stack:
-        if way == "proxy":
-            options["proxy"] = stack.enter_context(ProxyServer(server.port)).url
-        elif way == "Unix socket":
-            options["uds"] = path
-        else:
-            url = server.url
-        yield partial(sse_core.stream, url, **options)
-
-
-on_every_way = pytest.mark.parametrize("to", ["plain", "TLS", "proxy", "Unix socket"])
 
 
 def at_every_suspension(
@@ -73,7 +50,8 @@ def at_every_suspension(
     """
     for suspension in range(1, MOST):
         script = make_script()
-        with serving(to, script, directory) as open_stream:
+        with serving(to, partial(ScriptedServer, script), directory) as (url, options):
+            open_stream = partial(sse_core.stream, url, **options)
             cancelled = anyio.run(scenario, open_stream, suspension, backend=backend)
             if script.opened.is_set():
                 assert script.closed.wait(WAIT)

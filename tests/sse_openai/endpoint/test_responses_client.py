@@ -275,7 +275,7 @@ def test_closed_in_resuming(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(time, "sleep", lambda _: responses.close())
     second = stream(EVENTS)
     with ScriptedServer(stream(EVENTS[:1], "close", whole=False), second) as server:
-        responses = responses_of(shell, server.url, resume=True)
+        responses: Any = responses_of(shell, server.url, resume=True)
         shell.run(scenario, responses)
 
     assert not second.opened.is_set()
