@@ -168,13 +168,7 @@ class PartialJSON:
         return at
 
     def _at_key(self, text: str, at: int) -> int:
-        at = _after_space(text, at)
-        if at == len(text):
-            return at
-        if text[at] != '"':
-            self._unexpected("a key in quotes", text, at)
-        self._state = PartialJSON._in_key
-        return at + 1
+        return self._expect('"', "a key in quotes", PartialJSON._in_key, text, at)
 
     def _in_key(self, text: str, at: int) -> int:
         at, ended = self._characters(text, at)
@@ -185,12 +179,15 @@ class PartialJSON:
         return at
 
     def _at_colon(self, text: str, at: int) -> int:
+        return self._expect(":", "':'", PartialJSON._at_value, text, at)
+
+    def _expect(self, character: str, name: str, then: _State, text: str, at: int) -> int:
         at = _after_space(text, at)
         if at == len(text):
             return at
-        if text[at] != ":":
-            self._unexpected("':'", text, at)
-        self._state = PartialJSON._at_value
+        if text[at] != character:
+            self._unexpected(name, text, at)
+        self._state = then
         return at + 1
 
     def _in_string(self, text: str, at: int) -> int:

@@ -20,22 +20,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from .._text import Shown
+from . import events
 from .calls import Calls, LiveCall
 from .chunks import ChatCompletionChunk, Choice, ToolCallDelta
 from .completion import ChatCompletion
-from .events import (
-    ArgumentsDelta,
-    ChatEvent,
-    ChoiceDone,
-    ContentDelta,
-    ReasoningDelta,
-    RefusalDelta,
-    ToolCallDone,
-    UsageReport,
-)
 from .stream import ChatStream, usage_of
 
-_TextEvent: TypeAlias = type[ContentDelta] | type[ReasoningDelta] | type[RefusalDelta]
+_TextEvent: TypeAlias = (
+    type[events.ContentDelta] | type[events.ReasoningDelta] | type[events.RefusalDelta]
+)
 
 
 class ChatEvents:
@@ -48,19 +41,19 @@ class ChatEvents:
     def __init__(self) -> None:
         self._choices: dict[int, _LiveChoice] = {}
 
-    def receive_chunk(self, chunk: ChatCompletionChunk) -> list[ChatEvent]:
+    def receive_chunk(self, chunk: ChatCompletionChunk) -> list[events.ChatEvent]:
         """Receive the next chunk; return its events."""
-        events: list[ChatEvent] = []
+        found: list[events.ChatEvent] = []
         for choice in chunk.choices:
             live = self._choices.get(choice.index)
             if live is None:
                 live = self._choices[choice.index] = _LiveChoice(choice.index)
-            events += live.receive(choice)
+            found += live.receive(choice)
         if (usage := usage_of(chunk)) is not None:
-            events.append(UsageReport(usage))
-        return events
+            found.append(events.UsageReport(usage))
+        return found
 
-    def receive_eof(self) -> list[ChatEvent]:
+    def receive_eof(self) -> list[events.ChatEvent]:
         """Signal the end of an answer that is ``complete``; return the last events."""
         return [event for choice in self._choices.values() for event in choice.receive_eof()]
 
@@ -76,30 +69,30 @@ class _LiveChoice:
         self._refusal = Shown()
         self._calls = Calls(LiveCall)
 
-    def receive(self, choice: Choice) -> Iterator[ChatEvent]:
+    def receive(self, choice: Choice) -> Iterator[events.ChatEvent]:
         """Receive a chunk's part of this choice; yield its events."""
         delta = choice.delta
         if shown := self._reasoning.add(delta.reasoning):
-            yield self._text_delta(ReasoningDelta, shown, self._reasoning)
+            yield self._text_delta(events.ReasoningDelta, shown, self._reasoning)
         if shown := self._content.add(delta.content):
-            yield self._text_delta(ContentDelta, shown, self._content)
+            yield self._text_delta(events.ContentDelta, shown, self._content)
         if shown := self._refusal.add(delta.refusal):
-            yield self._text_delta(RefusalDelta, shown, self._refusal)
+            yield self._text_delta(events.RefusalDelta, shown, self._refusal)
         for fragment in delta.tool_calls:
             yield from self._receive_fragment(fragment)
         reason = choice.finish_reason
         if reason and reason != self._finish_reason:
             self._finish_reason = reason
             yield from self._end_parts()
-            yield ChoiceDone(self._index, reason)
+            yield events.ChoiceDone(self._index, reason)
 
-    def receive_eof(self) -> Iterator[ChatEvent]:
+    def receive_eof(self) -> Iterator[events.ChatEvent]:
         """Signal the end of the answer; yield the events that no finish reason has brought yet."""
         yield from self._end_parts()
         if self._finish_reason is None:
-            yield ChoiceDone(self._index, None)
+            yield events.ChoiceDone(self._index, None)
 
-    def _receive_fragment(self, fragment: ToolCallDelta) -> Iterator[ChatEvent]:
+    def _receive_fragment(self, fragment: ToolCallDelta) -> Iterator[events.ChatEvent]:
         earlier = len(self._calls)
         call = self._calls.add(fragment)
         if call is None:
@@ -112,11 +105,11 @@ class _LiveChoice:
                     yield self._call_done(index, each)
         yield self._arguments_delta(self._calls.index(call), call)
 
-    def _end_parts(self) -> Iterator[ChatEvent]:
+    def _end_parts(self) -> Iterator[events.ChatEvent]:
         for kind, text in (
-            (ReasoningDelta, self._reasoning),
-            (ContentDelta, self._content),
-            (RefusalDelta, self._refusal),
+            (events.ReasoningDelta, self._reasoning),
+            (events.ContentDelta, self._content),
+            (events.RefusalDelta, self._refusal),
         ):
             if shown := text.end():
                 yield self._text_delta(kind, shown, text)
@@ -127,17 +120,19 @@ class _LiveChoice:
             if not call.done and call.whole(self._finish_reason):
                 yield self._call_done(index, call)
 
-    def _text_delta(self, kind: _TextEvent, delta: str, text: Shown) -> ChatEvent:
+    def _text_delta(self, kind: _TextEvent, delta: str, text: Shown) -> events.ChatEvent:
         return kind(self._index, delta, text, len(text.parts))
 
-    def _arguments_delta(self, index: int, call: LiveCall) -> ArgumentsDelta:
+    def _arguments_delta(self, index: int, call: LiveCall) -> events.ArgumentsDelta:
         parts = len(call.text.parts)
-        return ArgumentsDelta(self._index, index, call.id, call.name, call.piece, call, parts)
+        return events.ArgumentsDelta(
+            self._index, index, call.id, call.name, call.piece, call, parts
+        )
 
-    def _call_done(self, index: int, call: LiveCall) -> ToolCallDone:
+    def _call_done(self, index: int, call: LiveCall) -> events.ToolCallDone:
         call.done = True
         text, value = call.text.joined(), call.reader.value
-        return ToolCallDone(self._index, index, call.id, call.name, text, value, call.custom)
+        return events.ToolCallDone(self._index, index, call.id, call.name, text, value, call.custom)
 
 
 Events = TypeVar("Events")
@@ -216,7 +211,7 @@ class _Waiting(Generic[AnyChat]):
     def __init__(self, chat: AnyChat) -> None:
         self._chat = chat
         self._machine = ChatEvents()
-        self._waiting: deque[ChatEvent] = deque()
+        self._waiting: deque[events.ChatEvent] = deque()
         self._ended = False
 
     def _end(self) -> bool:
@@ -234,7 +229,7 @@ class EventIterator(_Waiting[BlockingChat]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> ChatEvent:
+    def __next__(self) -> events.ChatEvent:
         while not self._waiting:
             try:
                 chunk = next(self._chat)
@@ -252,7 +247,7 @@ class AsyncEventIterator(_Waiting[AsyncChat]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> ChatEvent:
+    async def __anext__(self) -> events.ChatEvent:
         while not self._waiting:
             try:
                 chunk = await anext(self._chat)

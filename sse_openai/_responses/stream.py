@@ -19,25 +19,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._errors import ChatError
-from .events import (
-    EVENTS,
-    ResponseContentPartAddedEvent,
-    ResponseContentPartDoneEvent,
-    ResponseItemStatusEvent,
-    ResponseLifecycleEvent,
-    ResponseOutputItemAddedEvent,
-    ResponseOutputItemDoneEvent,
-    ResponseOutputTextAnnotationAddedEvent,
-    ResponseReasoningSummaryPartAddedEvent,
-    ResponseReasoningSummaryPartDoneEvent,
-    ResponseShellCallCommandAddedEvent,
-    ResponseShellCallCommandDeltaEvent,
-    ResponseShellCallCommandDoneEvent,
-    ResponseShellCallOutputContentDeltaEvent,
-    ResponseShellCallOutputContentDoneEvent,
-    ResponseStreamEvent,
-    UnknownEvent,
-)
+from . import events
+from .events import EVENTS, ResponseStreamEvent, UnknownEvent
 from .partial import PartialList, PartialObject, PartialTexts
 from .response import Response
 from .typed import TypedEventStream
@@ -168,41 +151,47 @@ class ResponseStream:
                 pass
             case _ if kind in TEXTS:
                 self._fold_text(event, TEXTS[kind], verb)
-            case ResponseLifecycleEvent():
+            case events.ResponseLifecycleEvent():
                 self._replace(event.get("response"))
-            case ResponseItemStatusEvent():
+            case events.ResponseItemStatusEvent():
                 item_type = kind.removeprefix("response.")
                 if item_type not in WITHOUT_STATUS:
                     self._item(event, item_type).set("status", verb)
-            case ResponseOutputItemAddedEvent(item=item) | ResponseOutputItemDoneEvent(item=item):
+            case (
+                events.ResponseOutputItemAddedEvent(item=item)
+                | events.ResponseOutputItemDoneEvent(item=item)
+            ):
                 self._output().put(item, event.output_index, new=verb == "added")
-            case ResponseContentPartAddedEvent(part=part) | ResponseContentPartDoneEvent(part=part):
+            case (
+                events.ResponseContentPartAddedEvent(part=part)
+                | events.ResponseContentPartDoneEvent(part=part)
+            ):
                 item_type = "reasoning" if part.type == "reasoning_text" else "message"
                 parts = self._item(event, item_type).part("content", PartialList)
                 parts.put(part, event.content_index, new=verb == "added")
             case (
-                ResponseReasoningSummaryPartAddedEvent(part=part)
-                | ResponseReasoningSummaryPartDoneEvent(part=part)
+                events.ResponseReasoningSummaryPartAddedEvent(part=part)
+                | events.ResponseReasoningSummaryPartDoneEvent(part=part)
             ):
                 parts = self._item(event, "reasoning").part("summary", PartialList)
                 parts.put(part, event.summary_index, new=verb == "added")
-            case ResponseOutputTextAnnotationAddedEvent(annotation=annotation):
+            case events.ResponseOutputTextAnnotationAddedEvent(annotation=annotation):
                 parts = self._item(event, "message").part("content", PartialList)
                 text = parts.find("output_text", event.content_index)
                 annotations = text.part("annotations", PartialList)
                 annotations.put(annotation, event.annotation_index, new=True)
             case (
-                ResponseShellCallCommandAddedEvent()
-                | ResponseShellCallCommandDeltaEvent()
-                | ResponseShellCallCommandDoneEvent()
+                events.ResponseShellCallCommandAddedEvent()
+                | events.ResponseShellCallCommandDeltaEvent()
+                | events.ResponseShellCallCommandDoneEvent()
             ):
                 self._fold_command(event, verb)
-            case ResponseShellCallOutputContentDeltaEvent(delta=delta):
+            case events.ResponseShellCallOutputContentDeltaEvent(delta=delta):
                 written = self._outputs(event).find("", event.command_index)
                 for key in ("stdout", "stderr"):
                     if isinstance(delta.get(key), str):
                         written.add(key, delta[key])
-            case ResponseShellCallOutputContentDoneEvent(output=outputs):
+            case events.ResponseShellCallOutputContentDoneEvent(output=outputs):
                 for position, output in enumerate(outputs):
                     # A second output of the same command comes after all others.
                     index = None if position else event.command_index

@@ -260,7 +260,6 @@ def responses_of(shell: Shell, url: str, **fields: Any) -> Any:
 @on_every_shell
 def test_closed_in_resuming(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed while it waits, it does not ask again."""
-    responses: Any = None
 
     async def closes(seconds: float) -> None:
         await responses.aclose()
