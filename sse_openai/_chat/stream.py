@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._errors import APIError, ChatError, MalformedChunk, StreamTruncated, error_in
+from .._errors import APIError, StreamTruncated, error_in
+from .._reading import Machine
 from .._text import Parts, loads
 from .calls import MAX_TOOL_CALLS, Calls, WholeCall
 from .chunks import ChatCompletionChunk, Choice, JSONObject, ToolCallDelta
@@ -31,10 +32,11 @@ MAX_CHOICES = 128
 _CHUNK = "chat.completion.chunk"
 
 
-class ChatStream:
+class ChatStream(Machine[ChatCompletionChunk]):
     """Reads the events of one streamed chat completion and folds them into the answer so far.
 
-    The events answer ``POST /chat/completions`` of the API reference.
+    The events answer ``POST /chat/completions`` of the API reference. The ``completion`` of
+    an error has everything that came before it.
 
     Args:
         loads: decodes JSON text, as ``orjson.loads`` does; the standard library's decoder
@@ -42,12 +44,9 @@ class ChatStream:
     """
 
     def __init__(self, *, loads: Callable[[str], Any] = loads) -> None:
-        self._loads = loads
+        super().__init__(loads)
         self._head = ChatCompletion()
         self._choices: dict[int, _Choice] = {}
-        self._failed = False
-        self.done = False
-        """True if ``[DONE]`` came. Nothing after it is read."""
 
     @property
     def complete(self) -> bool:
@@ -72,50 +71,7 @@ class ChatStream:
             [choice.folded() for _, choice in sorted(self._choices.items())],
         )
 
-    def receive_event(self, event: ServerSentEvent) -> ChatCompletionChunk | None:
-        """Receive the next event; return its chunk, or None if it carries none.
-
-        Raises:
-            APIError: the event reports an error. ``.completion`` has what came before it.
-            MalformedChunk: its data is not JSON, or JSON but not an object.
-            Nothing is read after either: later events return None.
-        """
-        if self.done or self._failed:
-            return None
-        try:
-            return self._receive(event)
-        except ChatError:
-            self._failed = True
-            raise
-
-    def receive_eof(self) -> None:
-        """Signal that the body has ended, complete as far as HTTP is concerned.
-
-        Raises:
-            StreamTruncated: neither ``[DONE]`` nor a finish reason on every choice came.
-                An empty body is truncated as well.
-        """
-        if not (self.complete or self._failed):
-            self._failed = True
-            raise StreamTruncated(self.completion)
-
-    def _receive(self, event: ServerSentEvent) -> ChatCompletionChunk | None:
-        data = event.data.strip()
-        if not data:
-            return None  # O4: no data, no chunk; also in an event named error
-        if data == "[DONE]":
-            self.done = True
-            return None
-        try:
-            value = self._loads(data)
-        except (ValueError, RecursionError) as exc:
-            if event.event == "error":
-                raise APIError(data, completion=self.completion) from None  # O8: plain text
-            raise self._malformed(event, str(exc)) from exc
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            raise self._malformed(event, f"expected an object, got {type(value).__name__}")
+    def _receive(self, value: dict[str, Any], event: ServerSentEvent) -> ChatCompletionChunk | None:
         # Recognize an ordinary chunk first: nearly all are.
         ordinary = value.get("object") == _CHUNK and event.event != "error"
         if not ordinary or "error" in value or "type" in value:
@@ -130,8 +86,11 @@ class ChatStream:
         self._fold(event, chunk)
         return chunk
 
-    def _malformed(self, event: ServerSentEvent, reason: str) -> MalformedChunk:
-        return MalformedChunk(event, self.completion, reason[:200])
+    def _so_far(self) -> ChatCompletion:
+        return self.completion
+
+    def _truncated(self) -> StreamTruncated:
+        return StreamTruncated(self.completion)
 
     def _fold(self, event: ServerSentEvent, chunk: ChatCompletionChunk) -> None:
         head = self._head

@@ -71,19 +71,16 @@ class ResponseStream:
     def __init__(self, *, loads: Callable[[str], Any] = json.loads) -> None:
         self._events = TypedEventStream(FINAL_TYPES, loads=loads)
         self._response = PartialObject({})
+        self.done = False
+        """True if a final event came: the response is completed, failed or incomplete.
+
+        Nothing after it is read.
+        """
         self.complete = False
         """True if the response is whole: ``response.completed`` came."""
         self.sequence_number: int | None = None
         """The number of the last event that had one: a stream can be resumed after it."""
         self._resumed_after = -1
-
-    @property
-    def done(self) -> bool:
-        """True if a final event came: the response is completed, failed or incomplete.
-
-        Nothing after it is read.
-        """
-        return self._events.complete
 
     @property
     def response(self) -> Response:
@@ -111,6 +108,7 @@ class ResponseStream:
             raise
         if typed is None:
             return None
+        self.done = self._events.complete
         received = EVENTS.get(typed.type, UnknownEvent)(typed.type, typed.data)
         if received.sequence_number is not None:
             if received.sequence_number <= self._resumed_after:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._chat.chunks import JSONObject
-from .._errors import APIError, ChatError, MalformedChunk, StreamTruncated, error_in
+from .._errors import APIError, StreamTruncated, error_in
+from .._reading import Machine
 
 if TYPE_CHECKING:
     from sse_core import ServerSentEvent
@@ -46,7 +47,7 @@ class TypedEvent:
         return self.data.get(key)
 
 
-class TypedEventStream:
+class TypedEventStream(Machine[TypedEvent]):
     """Reads streams of typed events: transcriptions, speech, images, and similar ones.
 
     Their events are those of OpenAI's API reference: ``transcript.text.delta``,
@@ -66,61 +67,16 @@ class TypedEventStream:
         *,
         loads: Callable[[str], Any] = json.loads,
     ) -> None:
+        super().__init__(loads)
         self._final_types = final_types
-        self._loads = loads
-        self._failed = False
-        self.done = False
-        """True if ``[DONE]`` came. Nothing after it is read."""
-        self.complete = False
+        self._complete = False
+
+    @property
+    def complete(self) -> bool:
         """True if the stream may end here. More can follow: each of several images has an end."""
+        return self._complete
 
-    def receive_event(self, event: ServerSentEvent) -> TypedEvent | None:
-        """Receive the next event; return it with its type, or None if it is empty.
-
-        Raises:
-            APIError: the event reports an error.
-            MalformedChunk: its data is not JSON, or JSON but not an object.
-            StreamTruncated: ``[DONE]`` came before an event of a final type.
-            Nothing is read after any of them: later events return None.
-        """
-        if self.done or self._failed:
-            return None
-        try:
-            return self._receive(event)
-        except ChatError:
-            self._failed = True
-            raise
-
-    def receive_eof(self) -> None:
-        """Signal that the body has ended, complete as far as HTTP is concerned.
-
-        Raises:
-            StreamTruncated: no event of a final type came. An empty body is truncated as well.
-        """
-        if not (self.complete or self._failed):
-            self._failed = True
-            raise StreamTruncated(message="the stream ended before its final event")
-
-    def _receive(self, event: ServerSentEvent) -> TypedEvent | None:
-        data = event.data.strip()
-        if not data:
-            return None  # O4: no data, no event; also if it is named error
-        if data == "[DONE]":
-            self.done = True
-            self.complete = self.complete or not self._final_types
-            self.receive_eof()
-            return None
-        try:
-            value = self._loads(data)
-        except (ValueError, RecursionError) as exc:
-            if event.event == "error":
-                raise APIError(data) from None  # O8: plain text
-            raise MalformedChunk(event, None, str(exc)[:200]) from exc
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            reason = f"expected an object, got {value.__class__.__name__}"
-            raise MalformedChunk(event, None, reason)
+    def _receive(self, value: dict[str, Any], event: ServerSentEvent) -> TypedEvent | None:
         type = value.get("type")
         if not (isinstance(type, str) and type):
             type = event.event  # O30: without a type, the name of the event counts
@@ -129,5 +85,13 @@ class TypedEventStream:
             raise APIError(**error)
         if type in ("ping", "keepalive"):
             return None
-        self.complete = self.complete or type in self._final_types
+        self._complete = self._complete or type in self._final_types
         return TypedEvent(type, JSONObject(value))
+
+    def _receive_done(self) -> None:
+        self.done = True
+        self._complete = self._complete or not self._final_types
+        self.receive_eof()
+
+    def _truncated(self) -> StreamTruncated:
+        return StreamTruncated(message="the stream ended before its final event")

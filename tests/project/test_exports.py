@@ -92,6 +92,7 @@ INTERPRETATION = (
     "sse_openai._errors",
     "sse_openai._partial_json",
     "sse_openai._rate_limit",
+    "sse_openai._reading",
     "sse_openai._text",
     "sse_openai._endpoint.conversation",
     "sse_openai._endpoint.resume",
