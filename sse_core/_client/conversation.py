@@ -15,9 +15,9 @@ pieces of the body, ends) and an ``Exchange`` that takes them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from .._errors import ReadTimeout, ResponseError, SSEError, TimeoutException, TransportError
 from .._events import Comment, ServerSentEvent
@@ -49,8 +49,7 @@ class IO(Protocol):
 
     @property
     def is_open(self) -> bool: ...
-    @property
-    def now(self) -> Callable[[], float]: ...
+    def now(self) -> float: ...
     async def connect(self, request: Request, limit: Limit) -> bool: ...
     async def send(self, data: bytes, limit: Limit) -> None: ...
     async def receive(self, limit: Limit) -> bytes: ...
@@ -63,8 +62,7 @@ def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         coroutine.send(None)
     except StopIteration as end:
-        result: T = end.value
-        return result
+        return cast("T", end.value)
     raise AssertionError("a blocking IO suspended")
 
 

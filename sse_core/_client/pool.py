@@ -12,6 +12,8 @@ T = TypeVar("T")
 class Pool(Generic[T]):
     """Connections that wait for another request: so many per origin, for so many seconds."""
 
+    __slots__ = ("_idle", "_idle_time", "per_origin")
+
     def __init__(self, per_origin: int, idle_time: float) -> None:
         if per_origin < 0 or not idle_time >= 0:
             raise ValueError("max_idle and max_idle_time must not be negative")

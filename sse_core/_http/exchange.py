@@ -72,7 +72,6 @@ class Exchange(Generic[Item]):
             last_event_id, max_event_size, comments
         )
         self._reader = reader
-        self._accepts = reader.accepts if reader else _is_stream
         self._max_event_size = max_event_size
         self._comments = comments
         self._redirects = redirects
@@ -156,7 +155,7 @@ class Exchange(Generic[Item]):
 
     def _receive_head(self, response: Response) -> None:
         self.response = response
-        if not self._accepts(response):
+        if not (_is_stream if self._reader is None else self._reader.accepts)(response):
             self._error_body = bytearray()
             if is_redirect(response):
                 # Its body is for people, and may never end.

@@ -102,6 +102,8 @@ class Timers:
     over waits that were given up.
     """
 
+    __slots__ = ("_eventless", "_silent", "_timeout", "_total", "off")
+
     def __init__(self, timeout: Timeout) -> None:
         self._timeout = timeout
         self._total = NO_LIMIT

@@ -61,6 +61,12 @@ Part: TypeAlias = Response | bytes | End | SSEError
 class Wire:
     """The bytes of one request and its response, as HTTP/1.1 defines them."""
 
+    # One for each idle stream: a dict would take half a KiB.
+    __slots__ = (
+        *("ended", "reusable", "received", "_h11", "_read", "_head", "_informational"),
+        *("_start", "_overhead", "_next_chunk", "_held", "_chunk_end"),
+    )
+
     def __init__(self) -> None:
         self.ended = False
         """True after the end or an error: no more bytes are wanted."""
