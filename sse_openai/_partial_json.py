@@ -57,9 +57,8 @@ class PartialJSON:
         self._slots: list[Any] = [-1]
         self._state: _State = PartialJSON._at_value
         self._rest = ""  # the part of an escape, at most 11 characters
-        self._parts: list[
-            str
-        ] = []  # of an open key, number or literal; the latest part of a string
+        # Of an open key, number or literal; of a string, only the latest.
+        self._parts: list[str] = []
         self._first = ""  # the first two characters of a number or literal
         self._before = 0  # the characters before the current piece
         self._failure: str | None = None
@@ -152,20 +151,10 @@ class PartialJSON:
         return at + 1
 
     def _at_first_item(self, text: str, at: int) -> int:
-        at = _after_space(text, at)
-        if text[at : at + 1] == "]":
-            return self._end(at)
-        if at < len(text):
-            self._state = PartialJSON._at_value
-        return at
+        return self._at_first("]", PartialJSON._at_value, text, at)
 
     def _at_first_key(self, text: str, at: int) -> int:
-        at = _after_space(text, at)
-        if text[at : at + 1] == "}":
-            return self._end(at)
-        if at < len(text):
-            self._state = PartialJSON._at_key
-        return at
+        return self._at_first("}", PartialJSON._at_key, text, at)
 
     def _at_key(self, text: str, at: int) -> int:
         return self._expect('"', "a key in quotes", PartialJSON._in_key, text, at)
@@ -235,7 +224,15 @@ class PartialJSON:
             self._unexpected("nothing more", text, at)
         return at
 
-    # What the states share.
+    # Shared by the states.
+
+    def _at_first(self, closing: str, state: _State, text: str, at: int) -> int:
+        at = _after_space(text, at)
+        if text[at : at + 1] == closing:
+            return self._end(at)
+        if at < len(text):
+            self._state = state
+        return at
 
     def _put(self, value: Any) -> None:
         inner = self._open[-1]

@@ -13,7 +13,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from sse_core import Request, ServerSentEvent, SSEError, Timeout
@@ -59,14 +59,11 @@ class _IO:
         time.sleep(seconds)  # noqa: ASYNC251  # this IO blocks, and nothing else waits
 
 
-class _Stream(Conversation[Item]):
+class _Stream(Conversation[Item], Iterator[Item]):
     """A conversation whose steps block."""
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> Item:
         item = self._ready() if self._waiting else None

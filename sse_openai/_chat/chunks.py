@@ -16,8 +16,7 @@ class JSONObject(dict[str, Any]):
     """A JSON object as it was sent, whose keys can be read as attributes too.
 
     Used for parts that are only passed on: usage, log probabilities, audio, moderation. Their
-    keys are those of the API reference. A key that was not sent
-    is None as an attribute.
+    keys are those of the API reference. A key that was not sent is None as an attribute.
     """
 
     def __getattr__(self, name: str) -> Any:

@@ -59,8 +59,7 @@ class RefusalDelta(_TextDelta):
 class ArgumentsDelta:
     """A fragment of a tool call; the first one means that the call has begun.
 
-    It comes from ``tool_calls`` of a delta, and its
-    names are those of openai-python's event.
+    It comes from ``tool_calls`` of a delta, and its names are those of openai-python's event.
     """
 
     type: ClassVar[Literal["tool_calls.function.arguments.delta"]] = (

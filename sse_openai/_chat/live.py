@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from .._text import Shown
 from . import events
@@ -174,32 +174,18 @@ class Chat(Generic[Events]):
         return self._chat.complete
 
 
-class BlockingChat(Chat["EventIterator"]):
+class BlockingChat(Chat["EventIterator"], Iterator[ChatCompletionChunk]):
     """A chat whose chunks come from a blocking iterator."""
 
     def _iterate(self) -> EventIterator:
         return EventIterator(self)
 
-    def __iter__(self) -> Self:
-        return self
 
-    @abstractmethod
-    def __next__(self) -> ChatCompletionChunk:
-        """Return the next chunk."""
-
-
-class AsyncChat(Chat["AsyncEventIterator"]):
+class AsyncChat(Chat["AsyncEventIterator"], AsyncIterator[ChatCompletionChunk]):
     """A chat whose chunks come from an asynchronous iterator."""
 
     def _iterate(self) -> AsyncEventIterator:
         return AsyncEventIterator(self)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    @abstractmethod
-    async def __anext__(self) -> ChatCompletionChunk:
-        """Return the next chunk."""
 
 
 AnyChat = TypeVar("AnyChat", bound=Chat[Any])
@@ -223,11 +209,8 @@ class _Waiting(Generic[AnyChat]):
         return bool(self._waiting)
 
 
-class EventIterator(_Waiting[BlockingChat]):
+class EventIterator(_Waiting[BlockingChat], Iterator[events.ChatEvent]):
     """The events of a chat whose chunks come from a blocking iterator."""
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> events.ChatEvent:
         while not self._waiting:
@@ -241,11 +224,8 @@ class EventIterator(_Waiting[BlockingChat]):
         return self._waiting.popleft()
 
 
-class AsyncEventIterator(_Waiting[AsyncChat]):
+class AsyncEventIterator(_Waiting[AsyncChat], AsyncIterator[events.ChatEvent]):
     """The events of a chat whose chunks come from an asynchronous iterator."""
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> events.ChatEvent:
         while not self._waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Self
 
 import anyio
@@ -44,14 +44,11 @@ class _IO:
         await anyio.sleep(seconds)
 
 
-class _Stream(Conversation[Item]):
+class _Stream(Conversation[Item], AsyncIterator[Item]):
     """A conversation whose steps are awaited."""
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Item:
         waiting = self._waiting
