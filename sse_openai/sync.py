@@ -67,7 +67,8 @@ class _Stream(Conversation[Item], Iterator[Item]):
 
     def __next__(self) -> Item:
         item = self._ready() if self._waiting else None
-        while item is None and self._steady:
+        # Without a coroutine for as long as the next step is to read, and nothing is to decide.
+        while item is None and not (self._stream.done or self._failure or self._events is None):
             try:
                 item = self._take(self._events.next_items())
             except StopIteration:

@@ -156,11 +156,6 @@ class Conversation(Generic[Item]):
         self._waiting = events[::-1]
         return self._ready()
 
-    @property
-    def _steady(self) -> bool:
-        """True while the next step is to read, and nothing has to be decided."""
-        return not (self._stream.done or self._failure or self._events is None)
-
     async def _next(self) -> Item:
         """Read until there is an item. Raises StopAsyncIteration after the last one."""
         if self._events is None:
