@@ -123,7 +123,7 @@ class ResponseContentPartAddedEvent(_PartEvent, type="content_part.added"):
 
 
 class ResponseContentPartDoneEvent(_PartEvent, type="content_part.done"):
-    """``response.content_part.done``: a part of an item's content is whole."""
+    """``response.content_part.done``: a part is whole: text, refusal or reasoning text."""
 
 
 class ResponseTextDeltaEvent(_DeltaEvent, type="output_text.delta"):
