@@ -22,8 +22,9 @@ NEED_PEERS = {"driver", "foreign_parsers", "redis_url"}
 
 
 def _is_slow(path: Path) -> bool:
-    """True for the tests of the benchmarks, which import the parsers of many projects."""
-    return path.name.startswith("test_benchmarks")
+    """True for the benchmarks' tests, which import many parsers, and for the contract's cases,
+    each of which runs on three shells a rule that its room tests as well."""
+    return path.name.startswith("test_benchmarks") or path.parent.name == "contract"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
