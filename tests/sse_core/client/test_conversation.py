@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 import sse_core
@@ -40,7 +42,7 @@ def test_at_once() -> None:
         return 7
 
     class Suspends:
-        def __await__(self):  # type: ignore[no-untyped-def]
+        def __await__(self) -> Generator[None, None, None]:
             yield
 
     async def waits() -> None:
